@@ -1,0 +1,254 @@
+import { Context, Effect, Layer, Semaphore } from "effect"
+import { isLease } from "./cache/Cache.ts"
+import { CacheAccess } from "./cache/CacheAccess.ts"
+import { parseCheckpoint } from "./cache/Checkpoint.ts"
+import { absenceOf, decodeEntry, entryOf, forCache, isLiving, timeToLive } from "./cache/Entry.ts"
+import type { Entry, Value } from "./cache/Entry.ts"
+import { Keyspace } from "./cache/Keyspace.ts"
+import type { Key } from "./cache/Keyspace.ts"
+import { Identifiers } from "./Identifiers.ts"
+import type { Kind } from "./Kind.ts"
+import { DatabaseUnavailable, Ledger } from "./ledger/Ledger.ts"
+import type { Page } from "./ledger/Ledger.ts"
+import { shows } from "./ledger/Snapshot.ts"
+import { entityDigest } from "./ledger/Token.ts"
+import type { Token } from "./ledger/Token.ts"
+import { Metrics } from "./observe/Metrics.ts"
+import { TokenUnknown } from "./Refusal.ts"
+
+/** How fresh an answer has to be. */
+export interface Freshness {
+  /** From Postgres, whatever the cache holds. */
+  readonly noCache: boolean
+  /** An entry may be served if its partition was settled so many seconds ago at most. */
+  readonly maxAgeSeconds: number | null
+  readonly tokens: readonly Token[]
+}
+
+export const ANY: Freshness = { noCache: false, maxAgeSeconds: null, tokens: [] }
+
+/**
+ * Where an answer came from. `hit`: the cache. `miss`: Postgres, because the cache held nothing. `stale`: Postgres, because
+ * the entry was older than asked for. `request`: Postgres was asked for. `bypass`: the cache is unavailable.
+ */
+export interface Source {
+  readonly from: "hit" | "miss" | "stale" | "request" | "bypass"
+  /** The entry now is what was answered. */
+  readonly stored: boolean
+  /** Another request's load was shared. */
+  readonly collapsed: boolean
+  /** A hit while Postgres cannot be reached. */
+  readonly databaseAway: boolean
+}
+
+export interface Found { readonly entry: Entry; readonly source: Source }
+export interface ListPage {
+  readonly entries: readonly Entry[]
+  /** How many entities the page has, deleted ones included, and how many of them the cache answered. */
+  readonly size: number
+  readonly hits: number
+  /** The id to go on after; null on the last page. */
+  readonly next: string | null
+}
+
+type ReadFault = DatabaseUnavailable | TokenUnknown
+/** A load: the value as of its statement, and whether it was put into the cache. */
+interface Loaded { readonly value: Value; readonly stored: boolean; readonly hit: boolean }
+
+// A reader that finds somebody else's lease looks so often, so many milliseconds apart, before it goes to Postgres.
+const LOOKS_AGAIN = 4, APART = 5
+// Reads that wait for Postgres; more are turned away, so that an outage of the cache does not become one of the database.
+const MOST_WAITING = 2_000
+
+const HIT: Source = { from: "hit", stored: false, collapsed: false, databaseAway: false }
+const source = (from: Source["from"], stored = false, collapsed = false): Source => ({ from, stored, collapsed, databaseAway: false })
+
+/** The use case behind every read: the cache first, Postgres where the cache cannot answer. */
+export class Queries extends Context.Service<Queries, {
+  /** Plain promises: on a hit nothing but the look itself is awaited. Rejects with a `ReadFault`. */
+  readonly read: (kind: Kind, id: string, freshness: Freshness) => Promise<Found>
+  readonly list: (kind: Kind, page: Page, freshness: Freshness) => Effect.Effect<ListPage, ReadFault>
+}>()("holdfast/Queries") {
+  static readonly layer = (options: { readonly ttlMilliseconds: number; readonly lane: number; readonly fallback: boolean }) =>
+    Layer.effect(Queries, make(options))
+}
+
+const make = (options: { readonly ttlMilliseconds: number; readonly lane: number; readonly fallback: boolean }) =>
+  Effect.gen(function*() {
+    const access = yield* CacheAccess, ledger = yield* Ledger, keyspace = yield* Keyspace
+    const identifiers = yield* Identifiers, metrics = yield* Metrics
+    const run = Effect.runPromiseWith(yield* Effect.context<never>())
+
+    const lane = Semaphore.makeUnsafe(options.lane)
+    let waiting = 0
+    /** Every read of Postgres on behalf of the cache goes through here. */
+    const throughLane = <A>(effect: Effect.Effect<A, DatabaseUnavailable>): Effect.Effect<A, DatabaseUnavailable> => Effect.suspend(() => {
+      if (waiting >= MOST_WAITING) return Effect.fail(new DatabaseUnavailable({ reason: "too many reads wait for Postgres" }))
+      waiting++
+      const began = performance.now()
+      return lane.withPermit(effect).pipe(Effect.ensuring(Effect.sync(() => {
+        waiting--
+        metrics.fallbackLatency(performance.now() - began)
+      })))
+    })
+
+    const load = (kind: Kind, ids: readonly string[]): Effect.Effect<ReadonlyMap<string, Value>, DatabaseUnavailable> =>
+      throughLane(Effect.map(ledger.rows(kind, ids), ({ epoch, rows }) =>
+        new Map(ids.map((id) => {
+          const row = rows.get(id)
+          return [id, row === undefined ? absenceOf(epoch) : entryOf(kind, row)]
+        }))))
+
+    const put = (key: Key, value: Value, lease: string | null) =>
+      ({ key, value: forCache(value), lease, ttlMilliseconds: timeToLive(value, options.ttlMilliseconds, identifiers.random()) })
+
+    /** Whether each put now stands there. */
+    const fill = (puts: readonly ReturnType<typeof put>[]): Effect.Effect<readonly boolean[]> =>
+      access.fill(puts).pipe(
+        Effect.map((outcomes) => outcomes.map((outcome) => outcome === "stored" || outcome === "current")),
+        Effect.catch(() => Effect.succeed(puts.map(() => false)))
+      )
+
+    const one = (kind: Kind, key: Key, id: string, lease: string | null): Effect.Effect<Loaded, DatabaseUnavailable> =>
+      Effect.gen(function*() {
+        const value = (yield* load(kind, [id])).get(id)!
+        const [stored] = yield* fill([put(key, value, lease)])
+        return { value, stored: stored!, hit: false }
+      })
+
+    /** Under a lease if one is free; else what its holder brings, or the row without a fill. */
+    const miss = (kind: Kind, key: Key, id: string): Effect.Effect<Loaded, DatabaseUnavailable> =>
+      Effect.gen(function*() {
+        const token = identifiers.token()
+        const [given] = yield* Effect.catch(access.lease([key], token), () => Effect.succeed([false]))
+        if (given) return yield* one(kind, key, id, token)
+        for (let i = 0; i < LOOKS_AGAIN; i++) {
+          const look = yield* Effect.promise(() => access.look(key, false))
+          if (look?.value != null && !isLease(look.value) && decodeEntry(look.value) !== null) return { value: look.value, stored: false, hit: true }
+          yield* Effect.sleep(APART)
+        }
+        return { value: (yield* load(kind, [id])).get(id)!, stored: false, hit: false }
+      })
+
+    /** Loads of one key that run at the moment: whoever misses meanwhile shares them. */
+    const flights = new Map<string, Promise<Loaded>>()
+    const shared = (name: string, start: () => Effect.Effect<Loaded, DatabaseUnavailable>): { readonly load: Promise<Loaded>; readonly joined: boolean } => {
+      const under = flights.get(name)
+      if (under !== undefined) return { load: under, joined: true }
+      const load = run(start())
+      flights.set(name, load)
+      const over = () => { if (flights.get(name) === load) flights.delete(name) }
+      load.then(over, over)
+      return { load, joined: false }
+    }
+
+    const switchedOff = Effect.fail(new DatabaseUnavailable({ reason: "the cache is unavailable and the fall-back is switched off" }))
+
+    /** Whether a value is as new as every token that speaks for it; a checkpoint can vouch for it too. */
+    const satisfies = (kind: Kind, id: string, entry: Entry, tokens: readonly Token[], checkpoint: string | null): boolean =>
+      tokens.every((token) => {
+        if (token.entity !== null && token.entity !== entityDigest(kind.name, id, identifiers.authenticate)) return true
+        if (entry.epoch !== token.epoch) return false
+        if (entry.sequence >= token.sequence) return true
+        const settled = parseCheckpoint(checkpoint)
+        return token.transaction !== null && settled?.is === "settled" && settled.epoch === token.epoch && shows(settled.snapshot, token.transaction)
+      })
+
+    const youngEnough = (checkpoint: string | null, maxAgeSeconds: number | null): boolean => {
+      if (maxAgeSeconds === null) return true
+      const settled = parseCheckpoint(checkpoint)
+      return settled?.is === "settled" && ledger.clock() - settled.time <= maxAgeSeconds * 1_000
+    }
+
+    /** Refuses what a database of this epoch cannot satisfy: tokens of a newer one, and of an older one that it does not remember. */
+    const checkTokens = Effect.fnUntraced(function*(kind: Kind, id: string, epoch: number, tokens: readonly Token[]) {
+      for (const token of tokens) {
+        if (token.epoch === epoch) continue
+        if (token.epoch > epoch) return yield* new TokenUnknown()
+        if (token.entity !== null && token.entity !== entityDigest(kind.name, id, identifiers.authenticate)) continue
+        if (!(yield* ledger.remembers(kind, id, { ...token }))) return yield* new TokenUnknown()
+      }
+    })
+
+    const answer = async (kind: Kind, id: string, value: Value, freshness: Freshness, from: Source): Promise<Found> => {
+      const entry = decodeEntry(value)!
+      await run(checkTokens(kind, id, entry.epoch, freshness.tokens))
+      metrics.read(kind.name, from.from)
+      return { entry, source: from }
+    }
+
+    const fromPostgres = async (kind: Kind, key: Key, id: string, freshness: Freshness, from: "miss" | "stale" | "request" | "bypass"): Promise<Found> => {
+      if (from === "bypass") {
+        if (!options.fallback) await run(switchedOff)
+        const { load: loading, joined } = shared(`bypass ${key.text}`, () => Effect.map(load(kind, [id]), (values) => ({ value: values.get(id)!, stored: false, hit: false })))
+        const { value } = await loading
+        const good = !joined || satisfies(kind, id, decodeEntry(value)!, freshness.tokens, null)
+        return answer(kind, id, good ? value : (await run(load(kind, [id]))).get(id)!, freshness, source("bypass", false, joined && good))
+      }
+      if (from === "miss") {
+        const { load: loading, joined } = shared(key.text, () => miss(kind, key, id))
+        const { value, stored, hit } = await loading
+        // What somebody else loaded is held against the tokens too; what fails is read again.
+        if (joined || hit ? satisfies(kind, id, decodeEntry(value)!, freshness.tokens, null) && freshness.maxAgeSeconds === null : true) {
+          return answer(kind, id, value, freshness, hit ? HIT : source("miss", stored, joined))
+        }
+        from = "stale"
+      }
+      // An entry stands there, and by the guard a newer one replaces it without a lease; where none does, a lease lets it be made.
+      const token = identifiers.token()
+      const [given] = from === "request" ? await run(Effect.catch(access.lease([key], token), () => Effect.succeed([false]))) : [false]
+      const { value, stored } = await run(one(kind, key, id, given ? token : null))
+      return answer(kind, id, value, freshness, source(from, stored))
+    }
+
+    const read = async (kind: Kind, id: string, freshness: Freshness): Promise<Found> => {
+      const key = keyspace.keyOf(kind.name, id)
+      if (freshness.noCache) return fromPostgres(kind, key, id, freshness, access.trusts(key.partition) ? "request" : "bypass")
+      const look = await access.look(key, freshness.tokens.length > 0 || freshness.maxAgeSeconds !== null)
+      if (look === null) return fromPostgres(kind, key, id, freshness, "bypass")
+      if (look.value === null || isLease(look.value)) return fromPostgres(kind, key, id, freshness, "miss")
+      const entry = decodeEntry(look.value)
+      if (entry === null) {
+        // Damage, or another format: as good as evicted, and so it is.
+        await run(Effect.ignore(access.evict(key)))
+        return fromPostgres(kind, key, id, freshness, "miss")
+      }
+      if (!satisfies(kind, id, entry, freshness.tokens, look.checkpoint) || !youngEnough(look.checkpoint, freshness.maxAgeSeconds)) {
+        return fromPostgres(kind, key, id, freshness, "stale")
+      }
+      metrics.read(kind.name, "hit")
+      return { entry, source: ledger.reachable() ? HIT : { ...HIT, databaseAway: true } }
+    }
+
+    const list = Effect.fnUntraced(function*(kind: Kind, page: Page, freshness: Freshness): Effect.fn.Return<ListPage, ReadFault> {
+      const more = yield* throughLane(ledger.list(kind, { ...page, limit: page.limit + 1 }))
+      const ids = more.slice(0, page.limit)
+      const keys = ids.map((id) => keyspace.keyOf(kind.name, id))
+      const careful = freshness.tokens.length > 0 || freshness.maxAgeSeconds !== null
+      const looks = freshness.noCache ? keys.map(() => null) : yield* Effect.promise(() => Promise.all(keys.map((key) => access.look(key, careful))))
+      if (!options.fallback && looks.includes(null) && !freshness.noCache) return yield* switchedOff
+      const cached = looks.map((look, i) => {
+        const entry = look?.value == null ? null : decodeEntry(look.value)
+        return entry !== null && satisfies(kind, ids[i]!, entry, freshness.tokens, look!.checkpoint) && youngEnough(look!.checkpoint, freshness.maxAgeSeconds) ? entry : null
+      })
+      const missing = ids.filter((_, i) => cached[i] === null)
+      cached.forEach((entry) => metrics.read(kind.name, entry === null ? "miss" : "hit"))
+      const loaded = new Map<string, Value>()
+      if (missing.length > 0) {
+        const keysOfMissing = missing.map((id) => keyspace.keyOf(kind.name, id))
+        const token = identifiers.token()
+        const given = yield* Effect.catch(access.lease(keysOfMissing, token), () => Effect.succeed(keysOfMissing.map(() => false)))
+        const values = yield* load(kind, missing)
+        for (const [id, value] of values) {
+          yield* checkTokens(kind, id, decodeEntry(value)!.epoch, freshness.tokens)
+          loaded.set(id, value)
+        }
+        yield* fill(missing.map((id, i) => put(keysOfMissing[i]!, values.get(id)!, given[i] ? token : null)))
+      }
+      const entries = ids.map((id, i) => cached[i] ?? decodeEntry(loaded.get(id)!)!)
+      // Deleted since the ids were read, or not: a list has living entities only.
+      return { entries: entries.filter(isLiving), size: ids.length, hits: ids.length - missing.length, next: more.length > ids.length ? ids.at(-1)! : null }
+    })
+
+    return Queries.of({ read, list })
+  })

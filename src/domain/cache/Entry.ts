@@ -1,0 +1,81 @@
+import type { Kind, State } from "../Kind.ts"
+import type { Row } from "../ledger/Ledger.ts"
+
+/**
+ * What the cache holds for one entity: a header of 46 characters, then the payload exactly as HTTP sends it.
+ *
+ *     format 1 | epoch 12 | version 14 | sequence 14 | key id 4 | what it is 1      (numbers in hexadecimal)
+ *
+ * Fixed width, so that scripts compare (epoch, version) as text: a Lua number loses integers above 2^53. Digits and lower
+ * case only, because Lua compares by the server's locale.
+ */
+export type Value = Uint8Array
+
+export const HEADER = 46
+/** In bytes. A larger entity is not cached: a store of it removes what is there. */
+export const LARGEST_PAYLOAD = 64 * 1024
+
+/** `entity` has a payload; `deleted` and `unknown` (an id that does not exist, version 0) have none; `large` has one that is not kept. */
+export type What = "entity" | "deleted" | "unknown" | "large"
+
+export interface Entry {
+  readonly what: What
+  readonly epoch: number
+  readonly version: number
+  /** Of the entity's last event. */
+  readonly sequence: number
+  readonly keyId: number
+  /** The bytes after the header; of an entity its JSON. */
+  readonly payload: Uint8Array
+}
+
+const CODES = { entity: "e", deleted: "t", unknown: "a", large: "x" } satisfies Record<What, string>
+const WHATS = new Map(Object.entries(CODES).map(([what, code]) => [code, what as What]))
+
+const hex = (value: number, width: number) => value.toString(16).padStart(width, "0")
+const header = (what: What, epoch: number, version: number, sequence: number) =>
+  `1${hex(epoch, 12)}${hex(version, 14)}${hex(sequence, 14)}0000${CODES[what]}`
+
+/** The answer to a `GET` of an entity: the same bytes for a version wherever they are made. */
+export const payloadOf = (kind: Kind, row: { readonly id: string; readonly version: number; readonly updatedAtNs: string }, state: State): Uint8Array => {
+  const body: Record<string, unknown> = { id: row.id, versionId: row.version, updatedAtNs: row.updatedAtNs }
+  for (const name in kind.fields) body[name] = state[name]
+  return Buffer.from(JSON.stringify(body))
+}
+
+export const entryOf = (kind: Kind, row: Row): Value => {
+  if (row.state === null) return Buffer.from(header("deleted", row.epoch, row.version, row.sequence), "latin1")
+  const payload = payloadOf(kind, row, row.state)
+  const what = payload.length > LARGEST_PAYLOAD ? "large" : "entity"
+  return Buffer.concat([Buffer.from(header(what, row.epoch, row.version, row.sequence), "latin1"), payload])
+}
+
+/** What the cache is given of a value: of a large one the header, by which it removes what it has. */
+export const forCache = (value: Value): Value => value[HEADER - 1] === 0x78 ? value.subarray(0, HEADER) : value
+
+/** Whether it is an entity that exists and was not deleted. */
+export const isLiving = (entry: Entry): boolean => entry.what === "entity" || entry.what === "large"
+
+/** An id that does not exist, as of an epoch: version 0, which every version replaces. */
+export const absenceOf = (epoch: number): Value => Buffer.from(header("unknown", epoch, 0, 0), "latin1")
+
+/** The header alone, for a comparison of versions. */
+export const rankOf = (row: { readonly epoch: number; readonly version: number }): string => `${hex(row.epoch, 12)}${hex(row.version, 14)}`
+
+/** Null where the bytes are no entry: a lease, another format, or damage. */
+export const decodeEntry = (value: Uint8Array): Entry | null => {
+  if (value.length < HEADER || value[0] !== 0x31) return null
+  const text = Buffer.from(value.buffer, value.byteOffset, HEADER).toString("latin1")
+  const what = WHATS.get(text[45]!)
+  const epoch = parseInt(text.slice(1, 13), 16), version = parseInt(text.slice(13, 27), 16), sequence = parseInt(text.slice(27, 41), 16)
+  const keyId = parseInt(text.slice(41, 45), 16)
+  if (what === undefined || Number.isNaN(epoch + version + sequence + keyId)) return null
+  return { what, epoch, version, sequence, keyId, payload: value.subarray(HEADER) }
+}
+
+const DAY = 86_400_000
+/** For how long the cache keeps a value, in milliseconds. Entities spread by ± 10 %, so that what was filled together does not expire together. */
+export const timeToLive = (value: Value, entityMilliseconds: number, random: number): number => {
+  const code = String.fromCharCode(value[45]!)
+  return code === CODES.unknown ? 60_000 : code === CODES.deleted ? DAY : Math.round(entityMilliseconds * (0.9 + 0.2 * random))
+}

@@ -1,0 +1,41 @@
+import { Context } from "effect"
+
+export type ReadResult = "hit" | "miss" | "stale" | "request" | "bypass"
+export type BreakerState = "closed" | "open" | "half-open"
+/** p50 and p99 in milliseconds; null where nothing was measured in the last 60 s. */
+export interface Latency { readonly p50: number | null; readonly p99: number | null }
+
+/** Upper bounds of the age of a write, in milliseconds, at which the relay looked whether the cache had it. */
+export const AGES = { "100ms": 100, "1s": 1_000, "10s": 10_000, "1m": 60_000, "5m": 300_000 } as const
+export type Age = keyof typeof AGES
+
+/** What this process did in the last 60 s. `stalePerMillion` is null at an age at which nothing was looked at. */
+export interface Summary {
+  readonly reads: Readonly<Record<ReadResult, number>>
+  /** hits ÷ reads, 0 … 1; null without reads */
+  readonly hitRate: number | null
+  /** bypasses ÷ reads, 0 … 1; null without reads */
+  readonly fallbackRate: number | null
+  readonly cacheLatencyMs: Latency
+  readonly fallbackLatencyMs: Latency
+  readonly syncOverheadMs: Latency
+  readonly stalePerMillion: Readonly<Record<Age, number | null>>
+}
+
+/** Counters, durations and their exposition. Labels are route pattern, kind and result only: a path or an id is never one. */
+export class Metrics extends Context.Service<Metrics, {
+  readonly read: (kind: string, result: ReadResult) => void
+  readonly cacheLatency: (milliseconds: number) => void
+  readonly fallbackLatency: (milliseconds: number) => void
+  /** What lease and store added to a write. */
+  readonly syncOverhead: (milliseconds: number) => void
+  /** One settled entry: how old its write was, and whether the cache was behind. */
+  readonly settled: (ageMilliseconds: number, behind: boolean) => void
+  readonly request: (route: string, method: string, status: number, milliseconds: number) => void
+  readonly breaker: (state: BreakerState) => void
+  readonly queue: (size: number, dead: number) => void
+  readonly relayLag: (events: number, seconds: number) => void
+  readonly summary: () => Summary
+  /** Prometheus text format and its content type. */
+  readonly exposition: () => Promise<{ readonly contentType: string; readonly body: string }>
+}>()("holdfast/observe/Metrics") {}

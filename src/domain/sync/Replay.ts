@@ -1,0 +1,77 @@
+import { Context, Effect, Layer } from "effect"
+import type { Put } from "../cache/Cache.ts"
+import { CacheAccess } from "../cache/CacheAccess.ts"
+import type { CacheUnavailable } from "../cache/CacheAccess.ts"
+import { decodeEntry, forCache, timeToLive } from "../cache/Entry.ts"
+import { Keyspace } from "../cache/Keyspace.ts"
+import { Identifiers } from "../Identifiers.ts"
+import type { Kind } from "../Kind.ts"
+import { Ledger } from "../ledger/Ledger.ts"
+import type { DatabaseUnavailable } from "../ledger/Ledger.ts"
+import { encode } from "./encode.ts"
+import { delayAfter, MOST_TRIES } from "./RetryPolicy.ts"
+import { RetryQueue } from "./RetryQueue.ts"
+import type { Owed, Selection } from "./RetryQueue.ts"
+
+const BATCH = 100
+/** A dry run looks at so many rows at most. */
+const MOST_LOOKED_AT = 10_000
+
+type Fault = DatabaseUnavailable
+
+/** Brings the cache what it is owed: takes a lease, reads the row, stores, and removes the queue's row if nobody owed again meanwhile. */
+export class Replay extends Context.Service<Replay, {
+  /** Rows whose time has come, a batch of them; answers how many were tried. */
+  readonly round: Effect.Effect<number, Fault>
+  /** What a replay would do: how many rows it would take, store, and find current already. */
+  readonly preview: (selection: Selection | null) => Effect.Effect<{ readonly selected: number; readonly wouldStore: number; readonly alreadyCurrent: number }, Fault | CacheUnavailable>
+}>()("holdfast/sync/Replay") {
+  static readonly layer = (options: { readonly kinds: readonly Kind[]; readonly ttlMilliseconds: number }) =>
+    Layer.effect(Replay, Effect.gen(function*() {
+      const access = yield* CacheAccess, ledger = yield* Ledger, queue = yield* RetryQueue, keyspace = yield* Keyspace, identifiers = yield* Identifiers
+      const kinds = new Map(options.kinds.map((kind) => [kind.name, kind]))
+      const delay = (attempts: number) => delayAfter(attempts, identifiers.random())
+
+      const replay = Effect.fnUntraced(function*(kind: Kind, owed: readonly Owed[]) {
+        const keys = owed.map(({ id }) => keyspace.keyOf(kind.name, id))
+        const token = identifiers.token()
+        const given = yield* access.lease(keys, token)
+        const { rows } = yield* ledger.rows(kind, owed.map(({ id }) => id))
+        const encoded = owed.map(({ id }) => encode(kind, rows.get(id)!))
+        yield* access.store(encoded.map(({ value }, i): Put => ({
+          key: keys[i]!,
+          value: forCache(value),
+          lease: given[i] ? token : null,
+          ttlMilliseconds: timeToLive(value, options.ttlMilliseconds, identifiers.random())
+        })))
+        yield* queue.settle(owed.filter((_, i) => encoded[i]!.encoded))
+        yield* queue.postpone(owed.filter((_, i) => !encoded[i]!.encoded).map((row) =>
+          ({ row, delayMilliseconds: delay(row.attempts), reason: "cannot be encoded", dead: row.attempts + 1 >= MOST_TRIES })))
+      })
+
+      const round = Effect.gen(function*() {
+        const owed = yield* queue.due(BATCH)
+        for (const [name, ofKind] of Map.groupBy(owed, ({ kind }) => kind)) {
+          yield* Effect.catchTag(replay(kinds.get(name)!, ofKind), "CacheUnavailable", ({ reason }) =>
+            queue.postpone(ofKind.map((row) => ({ row, delayMilliseconds: delay(row.attempts), reason, dead: false }))))
+        }
+        return owed.length
+      })
+
+      const preview = Effect.fnUntraced(function*(selection: Selection | null) {
+        const owed = yield* queue.select(selection, MOST_LOOKED_AT)
+        let alreadyCurrent = 0
+        for (const [name, ofKind] of Map.groupBy(owed, ({ kind }) => kind)) {
+          const { rows } = yield* ledger.rows(kinds.get(name)!, ofKind.map(({ id }) => id))
+          const looks = yield* access.work((cache) => cache.look(ofKind.map(({ id }) => ({ key: keyspace.keyOf(name, id), checkpoint: false }))))
+          ofKind.forEach(({ id }, i) => {
+            const { value } = looks[i]!
+            if (value !== null && decodeEntry(value)?.version === rows.get(id)!.version) alreadyCurrent++
+          })
+        }
+        return { selected: owed.length, wouldStore: owed.length - alreadyCurrent, alreadyCurrent }
+      })
+
+      return Replay.of({ round, preview })
+    }))
+}
