@@ -1,0 +1,24 @@
+import { randomBytes } from "node:crypto"
+import { readFileSync, writeFileSync } from "node:fs"
+
+/** Numbered keys of 32 bytes: one seals, all of them open. */
+export interface KeyringFile { readonly primary: number; readonly keys: ReadonlyMap<number, Uint8Array> }
+
+/** Reads `{"primary": 1, "keys": {"1": "<base64 of 32 bytes>"}}`. Throws an error that says what is wrong, and never a key. */
+export const readKeyring = (path: string): KeyringFile => {
+  const text = readFileSync(path, "utf8")
+  let file: { readonly primary?: unknown; readonly keys?: Readonly<Record<string, unknown>> } | null
+  try {
+    file = JSON.parse(text)
+  } catch {
+    throw new Error("it is not JSON")
+  }
+  const keys = new Map(Object.entries(file?.keys ?? {}).map(([number, key]) => [Number(number), Buffer.from(String(key), "base64")]))
+  for (const [number, key] of keys) if (!(number >= 1 && number <= 65_535) || key.length !== 32) throw new Error(`key ${number} has to be 32 bytes in base64, numbered from 1 to 65535`)
+  if (!keys.has(file?.primary as number)) throw new Error("its primary names none of its keys")
+  return { primary: file!.primary as number, keys }
+}
+
+/** Makes a keyring with one key, readable by its owner alone. Fails where the file exists: an overwritten key opens nothing any more. */
+export const writeKeyring = (path: string): void =>
+  writeFileSync(path, `${JSON.stringify({ primary: 1, keys: { 1: randomBytes(32).toString("base64") } }, null, 2)}\n`, { mode: 0o600, flag: "wx" })

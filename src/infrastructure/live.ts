@@ -1,0 +1,64 @@
+import { Effect, Layer } from "effect"
+import { CacheAccess } from "../domain/cache/CacheAccess.ts"
+import { layerCacheReturn } from "../domain/cache/CacheReturn.ts"
+import { Keyspace } from "../domain/cache/Keyspace.ts"
+import { Commands } from "../domain/Commands.ts"
+import { kinds } from "../domain/kinds/kinds.ts"
+import { Queries } from "../domain/Queries.ts"
+import { Purge } from "../domain/sync/Purge.ts"
+import { Relay } from "../domain/sync/Relay.ts"
+import { RelayLag } from "../domain/sync/RelayLag.ts"
+import { Replay } from "../domain/sync/Replay.ts"
+import { WriteThrough } from "../domain/sync/WriteThrough.ts"
+import type { Configuration } from "./configuration/readConfiguration.ts"
+import { layerNodeIdentifiers } from "./crypto/NodeIdentifiers.ts"
+import { layerMemoryCache } from "./memory/MemoryCache.ts"
+import { layerPrometheusMetrics } from "./metrics/PrometheusMetrics.ts"
+import { layerPgBossLeases } from "./pgboss/PgBossLeases.ts"
+import { checkSchema } from "./postgres/migrate.ts"
+import { Postgres } from "./postgres/Postgres.ts"
+import { layerPostgresApiKeys } from "./postgres/PostgresApiKeys.ts"
+import { layerPostgresAudit } from "./postgres/PostgresAudit.ts"
+import { layerPostgresLedger } from "./postgres/PostgresLedger.ts"
+import { layerPostgresOutbox } from "./postgres/PostgresOutbox.ts"
+import { layerPostgresRetryQueue } from "./postgres/PostgresRetryQueue.ts"
+import { layerPostgresUpkeep } from "./postgres/PostgresUpkeep.ts"
+import { layerRedisCache } from "./redis/RedisCache.ts"
+
+/** A configuration whose database is known: the one named, or the embedded one that was started. */
+export interface Running extends Configuration { readonly DATABASE_URL: string; readonly embedded: boolean }
+
+/** The registry of providers: which port is kept by what. */
+const layerCache = ({ REDIS_URL }: Running) => REDIS_URL === null ? layerMemoryCache() : layerRedisCache({ url: REDIS_URL })
+const layerPostgres = ({ DATABASE_URL, DATABASE_POOL_MAX }: Running) => Postgres.layer({ url: DATABASE_URL, poolMax: DATABASE_POOL_MAX })
+
+const layerKeys = (running: Running) => layerPostgresApiKeys({ bootstrapKey: running.BOOTSTRAP_API_KEY, devKey: running.embedded })
+
+/** What the command line needs: keys and the queue. Needs `Log`. */
+export const layerTools = (running: Running) => Layer.mergeAll(layerKeys(running), layerPostgresRetryQueue).pipe(Layer.provideMerge(layerPostgres(running)))
+
+/** Every service of a process that serves or relays. Needs `Log`. Refuses a database whose schema is not this version's. */
+export const layerServices = (running: Running) => {
+  const ttl = { ttlMilliseconds: running.CACHE_TTL_SECONDS * 1_000 }
+  // Fewer than the pool has: reads that wait for Postgres must not keep writes from a connection.
+  const lane = Math.max(2, Math.floor(running.DATABASE_POOL_MAX / 2))
+  const identified = Layer.unwrap(Effect.map(checkSchema({ partitions: running.CACHE_PARTITIONS }), ({ tokenSecret }) => layerNodeIdentifiers({ secret: tokenSecret })))
+  const ports = Layer.mergeAll(
+    layerCache(running), layerPostgresLedger, layerPostgresOutbox, layerKeys(running), layerPostgresRetryQueue, layerPostgresAudit, layerPostgresUpkeep
+  ).pipe(
+    Layer.provideMerge(Layer.mergeAll(identified, Keyspace.layer(running.CACHE_PARTITIONS), layerPrometheusMetrics())),
+    Layer.provideMerge(layerPostgres(running))
+  )
+  return Layer.mergeAll(Commands.layer, Queries.layer({ ...ttl, lane, fallback: running.POSTGRES_FALLBACK_ENABLED }), RelayLag.layer, Replay.layer({ kinds, ...ttl }), layerCacheReturn).pipe(
+    Layer.provideMerge(WriteThrough.layer(ttl)),
+    Layer.provideMerge(CacheAccess.layer({ attempts: running.FALLBACK_RETRY_ATTEMPTS, syncBudgetMilliseconds: running.SYNC_BUDGET_MS })),
+    Layer.provideMerge(ports)
+  )
+}
+
+/** What a process that relays needs beside the services. */
+export const layerRelaying = (running: Running) =>
+  Relay.layer({ kinds, ttlMilliseconds: running.CACHE_TTL_SECONDS * 1_000 }).pipe(
+    Layer.provideMerge(Purge.layer),
+    Layer.merge(layerPgBossLeases({ url: running.DATABASE_URL }))
+  )

@@ -1,0 +1,137 @@
+import { Effect, Layer } from "effect"
+import { Keyspace } from "../../domain/cache/Keyspace.ts"
+import type { Kind } from "../../domain/Kind.ts"
+import { Ledger } from "../../domain/ledger/Ledger.ts"
+import type { Batch, Cause, Change, Committed, IdempotencyKey, KeptAnswer, Row } from "../../domain/ledger/Ledger.ts"
+import { parseSnapshot } from "../../domain/ledger/Snapshot.ts"
+import { columnsOf, rowOf, valuesOf } from "./columns.ts"
+import { Postgres } from "./Postgres.ts"
+import type { Columns } from "./Postgres.ts"
+import { EPOCH, statementsOf } from "./statements.ts"
+
+const keptOf = (columns: Columns): KeptAnswer | null => columns["kept_request"] === null ? null : {
+  request: columns["kept_request"],
+  status: columns["kept_status"],
+  id: columns["kept_entity"],
+  version: Number(columns["kept_version"]),
+  items: columns["kept_items"]
+}
+
+const committedOf = (columns: Columns, state: Row["state"]): Committed => ({
+  row: {
+    id: columns["id"],
+    version: Number(columns["version_id"]),
+    updatedAtNs: columns["updated_at_ns"],
+    sequence: Number(columns["event_seq"]),
+    epoch: Number(columns["epoch"]),
+    state
+  },
+  transaction: BigInt(columns["xid"])
+})
+
+const keyValues = (key: IdempotencyKey | null, status: number) => key === null ? [] : [key.digest, key.request, status]
+const metadataOf = (cause: Cause) => JSON.stringify(cause)
+
+const MINUTE = 60_000
+
+export const layerPostgresLedger = Layer.effect(Ledger, Effect.gen(function*() {
+  const postgres = yield* Postgres, keyspace = yield* Keyspace
+  const made = new Map<string, ReturnType<typeof statementsOf>>()
+  const statements = (kind: Kind) => {
+    const known = made.get(kind.name)
+    if (known !== undefined) return known
+    const fresh = statementsOf(kind)
+    made.set(kind.name, fresh)
+    return fresh
+  }
+  const partition = (kind: Kind, id: string) => keyspace.keyOf(kind.name, id).partition
+
+  let clock = { readAt: -MINUTE, ahead: 0 }
+
+  const commit = Effect.fnUntraced(function*(change: Change) {
+    const { kind, id, event, key, status } = change, of = statements(kind)
+    const first = [id, partition(kind, id), event.type, JSON.stringify(event.data), metadataOf(change.cause), change.owed, ...keyValues(key, status)]
+    const [columns] = change.expected === 0
+      ? yield* postgres.write(key === null ? of.create : of.createWithKey, [...first, ...valuesOf(kind, change.after!)])
+      : yield* postgres.write(key === null ? of.change : of.changeWithKey,
+        [...first, change.expected, change.after === null, ...valuesOf(kind, change.after ?? change.before!)])
+    return columns === undefined ? null : committedOf(columns, change.after)
+  })
+
+  const commitBatch = Effect.fnUntraced(function*({ kind, items, ids, key, cause, owed }: Batch) {
+    const of = statements(kind), width = columnsOf(kind).length
+    const values = items.map((item) => valuesOf(kind, item.state))
+    const rows = yield* postgres.write(key === null ? of.batch : of.batchWithKey, [
+      items.map((item) => item.id),
+      items.map((item) => partition(kind, item.id)),
+      items.map((item) => JSON.stringify(item.event.data)),
+      items[0]?.event.type ?? "",
+      metadataOf(cause),
+      owed,
+      ...keyValues(key, 200),
+      ...key === null ? [] : [ids],
+      ...Array.from({ length: width }, (_, column) => values.map((of) => of[column]))
+    ])
+    if (key !== null && rows[0]!["kept"] === "0") return null
+    const states = new Map(items.map((item) => [item.id, item.state]))
+    return rows.filter((columns) => columns["id"] !== null).map((columns) => committedOf(columns, states.get(columns["id"])!))
+  })
+
+  return Ledger.of({
+    load: (kind, id, key) =>
+      Effect.map(postgres.read(statements(kind).load, [id, key?.digest ?? null]), ([columns]) => ({
+        row: columns!["id"] === null ? null : rowOf(kind, columns!),
+        kept: keptOf(columns!)
+      })),
+    commit,
+    keep: (kind, id, version, key) =>
+      Effect.map(postgres.write(statements(kind).keep, [id, version, key.digest, key.request]), (rows) => rows.length > 0),
+    // The unique value of a batch's item is left out, never an error.
+    commitBatch: (batch) => Effect.catchTag(commitBatch(batch), "Taken", Effect.die),
+    alone: (kind, id, work) =>
+      postgres.transaction(Effect.flatMap(
+        // Gives out no transaction id, so the versions that `work` reads are read before there is one.
+        Effect.catchTag(postgres.write({ name: "alone", text: "select pg_advisory_xact_lock(hashtextextended($1, 0))" }, [`${kind.name}:${id}`]),
+          "Taken", Effect.die),
+        () => work
+      )),
+    rows: (kind, ids) => Effect.suspend(() => {
+      const began = performance.now()
+      return Effect.map(postgres.read(statements(kind).rows, [ids]), (found) => {
+        // The database read its clock after the question was sent, so this is never too little.
+        clock = { readAt: began, ahead: Number(found[0]!["now"]) - began }
+        return {
+          epoch: Number(found[0]!["epoch"]),
+          rows: new Map(found.filter((columns) => columns["id"] !== null).map((columns) => [columns["id"] as string, rowOf(kind, columns)]))
+        }
+      })
+    }),
+    list: (kind, { after, limit, where }) => {
+      const filters = Object.keys(where)
+      return Effect.map(postgres.read(statements(kind).list(filters), [after, limit, ...filters.map((field) => where[field])]),
+        (rows) => rows.map((columns) => columns["id"] as string))
+    },
+    reachable: postgres.reachable,
+    clock: () => performance.now() - clock.readAt > MINUTE ? Infinity : performance.now() + clock.ahead,
+    snapshot: Effect.map(
+      postgres.read({
+        name: "snapshot",
+        // statement_timestamp() is from before the snapshot was taken.
+        text: `select ${EPOCH} as epoch, pg_current_snapshot()::text as snapshot, floor(extract(epoch from statement_timestamp()) * 1000)::text as time`
+      }, []),
+      ([columns]) => ({ epoch: Number(columns!["epoch"]), snapshot: parseSnapshot(columns!["snapshot"]), time: Number(columns!["time"]) })
+    ),
+    remembers: (kind, id, position) => {
+      const known = "transaction" in position
+      return Effect.map(
+        postgres.read({
+          name: known ? "remembers change" : "remembers read",
+          text: known
+            ? "select 1 from outbox where epoch = $1 and xid = $2::xid8 and seq = $3 limit 1"
+            : "select 1 from outbox where kind = $3 and entity_id = $4 and epoch = $1 and seq = $2 limit 1"
+        }, known ? [position.epoch, String(position.transaction), position.sequence] : [position.epoch, position.sequence, kind.name, id]),
+        (rows) => rows.length > 0
+      )
+    }
+  })
+}))

@@ -1,0 +1,3 @@
+-- KEYS: one   ARGV: token
+if redis.call('GET', KEYS[1]) == 'L' .. ARGV[1] then redis.call('DEL', KEYS[1]) end
+return 0
