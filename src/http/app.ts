@@ -1,0 +1,97 @@
+import { Context, Effect, Layer } from "effect"
+import { Hono } from "hono"
+import type { Context as HonoContext } from "hono"
+import { ApiKeys } from "../domain/access/ApiKeys.ts"
+import type { Principal } from "../domain/access/ApiKeys.ts"
+import type { Kind } from "../domain/Kind.ts"
+import { Log } from "../domain/observe/Log.ts"
+import { Metrics } from "../domain/observe/Metrics.ts"
+import { HttpProblem, problemOf } from "./problems.ts"
+import { requestId, traceparent } from "./request/headers.ts"
+import { problem } from "./respond.ts"
+import type { Route } from "./route.ts"
+import { feedRoutes } from "./routes/feed.ts"
+import { openRoutes } from "./routes/open.ts"
+import { operatorRoutes } from "./routes/operators.ts"
+import { readRoutes } from "./routes/reads.ts"
+import { writeRoutes } from "./routes/writes.ts"
+
+/** The HTTP interface. */
+export class Apps extends Context.Service<Apps, {
+  /** Everything, or with `OPS_PORT` everything but what is served there. */
+  readonly main: Hono
+  /** Null without `OPS_PORT`. */
+  readonly ops: Hono | null
+  /** Ends the answers that have no end of their own; a server that stops would wait for them. */
+  readonly closeStreams: () => void
+}>()("holdfast/http/Apps") {
+  static readonly layer = (kinds: readonly Kind[], options: { readonly opsPort: boolean }) => Layer.effect(Apps, make(kinds, options))
+}
+
+const BEARER = /^bearer +(\S+) *$/i
+const LOCAL = /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/
+const NOBODY: Principal = { id: "", scopes: new Set() }
+
+/** `/a/:id` as an expression that whole paths match. */
+const patternOf = (path: string) => new RegExp(`^${path.replace(/:[a-z]+/gi, "[^/]+")}$`)
+
+/** The routes of all kinds, and before each of them the checks that need no body: key, scope, path, method. */
+const make = (kinds: readonly Kind[], options: { readonly opsPort: boolean }) =>
+  Effect.gen(function*() {
+    const keys = yield* ApiKeys, log = yield* Log, metrics = yield* Metrics
+
+    const authenticate = async (c: HonoContext): Promise<Principal> => {
+      const key = BEARER.exec(c.req.header("authorization") ?? "")?.[1]
+      // The key of a development machine is nobody's anywhere else.
+      const principal = key === undefined || (key === "dev" && !LOCAL.test(c.req.header("host") ?? "")) ? null : await keys.authenticate(key)
+      if (principal === null) throw new HttpProblem("unauthenticated", "A valid key is needed.", { headers: { "WWW-Authenticate": "Bearer" } })
+      return principal
+    }
+
+    const answering = (pattern: string, scopes: Route["scopes"], handle: Route["handle"]) => async (c: HonoContext): Promise<Response> => {
+      const began = performance.now()
+      const id = requestId(c.req.header("x-request-id")), trace = traceparent(c.req.header("traceparent"))
+      let response: Response
+      try {
+        const principal = scopes === null ? NOBODY : await authenticate(c)
+        const missing = scopes?.find((scope) => !principal.scopes.has(scope))
+        if (missing !== undefined) throw new HttpProblem("forbidden", `The key has not the scope ${missing}.`)
+        response = await handle({ c, principal, requestId: id, trace })
+      } catch (error) {
+        const known = problemOf(error)
+        if (known === null) log.error("A request failed by a fault of the service", { route: pattern, method: c.req.method, requestId: id, trace: trace.traceId, error })
+        response = known === null
+          ? new Response(JSON.stringify({ type: "about:blank", title: "Internal Server Error", status: 500, instance: `/requests/${id}` }),
+            { status: 500, headers: { "Content-Type": "application/problem+json", "Cache-Control": "no-store" } })
+          : problem(known, id)
+      }
+      response.headers.set("X-Request-Id", id)
+      metrics.request(pattern, c.req.method, response.status, performance.now() - began)
+      return response
+    }
+
+    const appOf = (routes: readonly Route[], withoutKey: boolean): Hono => {
+      const app = new Hono()
+      for (const { method, path, scopes, openOnOpsPort, handle } of routes) {
+        app.on(method, path, answering(path, withoutKey && openOnOpsPort ? null : scopes, handle))
+      }
+      const patterns = routes.map(({ path, method }) => ({ pattern: patternOf(path), method }))
+      app.notFound((c) => {
+        const methods = patterns.filter(({ pattern }) => pattern.test(c.req.path)).flatMap(({ method }) => method === "GET" ? ["GET", "HEAD"] : [method])
+        return answering("unknown", [], () => {
+          throw methods.length > 0
+            ? new HttpProblem("method-not-allowed", `The path takes ${methods.join(", ")}.`, { headers: { Allow: methods.join(", ") } })
+            : new HttpProblem("not-found", "There is nothing at this path.")
+        })(c)
+      })
+      return app
+    }
+
+    const feed = yield* feedRoutes(kinds)
+    const routes: readonly Route[] = [...yield* readRoutes(kinds), ...yield* writeRoutes(kinds), ...feed.routes, ...yield* operatorRoutes(kinds), ...yield* openRoutes]
+    return Apps.of({
+      main: appOf(options.opsPort ? routes.filter(({ ops }) => ops !== true) : routes, false),
+      ops: options.opsPort ? appOf(routes.filter(({ ops }) => ops === true), true) : null,
+      closeStreams: feed.close
+    })
+  })

@@ -1,0 +1,63 @@
+import type { Entry } from "../domain/cache/Entry.ts"
+import type { Source } from "../domain/Queries.ts"
+import type { Synced } from "../domain/sync/WriteThrough.ts"
+import { PROBLEMS } from "./problems.ts"
+import type { HttpProblem } from "./problems.ts"
+import { cacheStatus } from "./request/cacheStatus.ts"
+
+export type Headers = Readonly<Record<string, string>>
+
+export const PRIVATE = "private, no-cache", NO_STORE = "no-store"
+
+export const json = (status: number, body: unknown, headers: Headers = {}): Response =>
+  new Response(JSON.stringify(body), { status, headers: { "Content-Type": "application/json", ...headers } })
+
+/** Bytes that are JSON already. */
+export const jsonBytes = (status: number, bytes: Uint8Array, headers: Headers): Response =>
+  new Response(bytes as Uint8Array<ArrayBuffer>, { status, headers: { "Content-Type": "application/json", ...headers } })
+
+export const noContent = (status: 204 | 304, headers: Headers): Response => new Response(null, { status, headers })
+
+export const problem = (fault: HttpProblem, requestId: string, headers: Headers = {}): Response => {
+  const { status, title } = PROBLEMS[fault.problem]
+  return new Response(
+    JSON.stringify({
+      type: `/problems/${fault.problem}`,
+      title,
+      status,
+      detail: fault.message,
+      instance: `/requests/${requestId}`,
+      ...fault.errors.length > 0 ? { errors: fault.errors } : {}
+    }),
+    { status, headers: { "Content-Type": "application/problem+json", ...headers, ...fault.headers, "Cache-Control": NO_STORE } }
+  )
+}
+
+const REASONS = { miss: "uri-miss", stale: "stale", request: "request", bypass: "bypass" } as const
+
+/** How a read went, as `Cache-Status`. */
+export const readStatus = ({ from, stored, collapsed, databaseAway }: Source): string =>
+  from === "hit"
+    ? cacheStatus(databaseAway ? { is: "hit", detail: "database-unavailable" } : { is: "hit" })
+    : cacheStatus({ is: "fwd", reason: REASONS[from], stored, collapsed, ...from === "bypass" ? { detail: "cache-unavailable" } : {} })
+
+export const historyStatus = cacheStatus({ is: "fwd", reason: "bypass", detail: "history" })
+
+export const changeStatus = (synced: Synced): string =>
+  cacheStatus({ is: "fwd", reason: "method", stored: synced === "stored", ...synced === "queued" ? { detail: "queued" } : {} })
+
+export const listStatus = (hits: number, size: number): string =>
+  hits === size ? cacheStatus({ is: "hit" }) : cacheStatus({ is: "fwd", reason: "uri-miss", detail: `${hits}/${size}` })
+
+export const etag = (version: number): string => `"${version}"`
+
+/** `[…]` of entities whose bytes are passed through. */
+export const listBody = (entries: readonly Entry[], nextCursor: string | null): Uint8Array => {
+  const parts: Uint8Array[] = [Buffer.from(`{"items":[`)]
+  entries.forEach(({ payload }, i) => {
+    if (i > 0) parts.push(Buffer.from(","))
+    parts.push(payload)
+  })
+  parts.push(Buffer.from(`],"nextCursor":${JSON.stringify(nextCursor)}}`))
+  return Buffer.concat(parts)
+}

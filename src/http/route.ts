@@ -1,0 +1,16 @@
+import type { Exchange } from "./Exchange.ts"
+
+/** `null`: no key is needed. `[]`: any key. */
+export type Scopes = readonly string[] | null
+
+/** One route. The path is Hono's pattern, and the only name of it that logs and metrics ever see. */
+export interface Route {
+  readonly method: "GET" | "POST" | "PATCH" | "DELETE"
+  readonly path: string
+  readonly scopes: Scopes
+  /** Served at `OPS_PORT`, if that is set, and only there. */
+  readonly ops?: boolean
+  /** With `OPS_PORT` set, answered there without a key. */
+  readonly openOnOpsPort?: boolean
+  readonly handle: (exchange: Exchange) => Promise<Response> | Response
+}

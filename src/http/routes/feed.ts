@@ -1,0 +1,109 @@
+import { Effect } from "effect"
+import type { Kind } from "../../domain/Kind.ts"
+import { Outbox } from "../../domain/ledger/Outbox.ts"
+import type { Recorded } from "../../domain/ledger/Outbox.ts"
+import { formatPosition } from "../../domain/ledger/Position.ts"
+import type { Position } from "../../domain/ledger/Position.ts"
+import { Log } from "../../domain/observe/Log.ts"
+import type { Exchange } from "../Exchange.ts"
+import { HttpProblem } from "../problems.ts"
+import { position, positionOf, queryOf } from "../query.ts"
+import type { Route } from "../route.ts"
+
+const POLL = 100
+const COMMENT_EVERY = 15_000
+const PIECE = 500
+/** A listener that leaves so many pieces unread is closed, and resumes by its id. */
+const MOST_UNREAD = 8
+
+const utf8 = new TextEncoder()
+
+const eventOf = (record: Recorded): string => {
+  const position = formatPosition(record.position)
+  const data = { position, kind: record.kind, id: record.id, versionId: record.version, type: record.event.type }
+  return `id: ${position}\nevent: change\ndata: ${JSON.stringify(data)}\n\n`
+}
+
+/**
+ * `GET /v1/changes`: the log as server-sent events, in order of position. Only what is below the fence is sent: above it a
+ * transaction may still commit an earlier position. One look for all listeners says whether there is anything new.
+ */
+export const feedRoutes = (kinds: readonly Kind[]) =>
+  Effect.gen(function*() {
+    const outbox = yield* Outbox, log = yield* Log
+    const run = Effect.runPromiseWith(yield* Effect.context<never>())
+    const listeners = new Set<() => void>()
+    const closers = new Set<() => void>()
+    let fence = ""
+
+    const watch = Effect.gen(function*() {
+      if (closers.size === 0) return
+      const now = formatPosition(yield* outbox.end)
+      if (now === fence) return
+      fence = now
+      for (const wake of listeners) wake()
+      listeners.clear()
+    })
+    yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.ignore(watch), Effect.sleep(POLL))))
+    const stream = (wanted: readonly string[], from: Position): ReadableStream<Uint8Array> => {
+      let open = true, after = from
+      let close = () => {}
+      return new ReadableStream<Uint8Array>({
+        start: (controller) => {
+          close = () => {
+            if (!open) return
+            open = false
+            closers.delete(close)
+            controller.close()
+          }
+          closers.add(close)
+          controller.enqueue(utf8.encode(": listening\n\n"))
+          const comment = setInterval(() => controller.enqueue(utf8.encode(": still here\n\n")), COMMENT_EVERY)
+          const pump = async () => {
+            while (open) {
+              const moved = new Promise<void>((wake) => listeners.add(wake))
+              const records = await run(outbox.feed(wanted, after, PIECE))
+              if (!open) break
+              if (records.length > 0) {
+                after = records.at(-1)!.position
+                controller.enqueue(utf8.encode(records.map(eventOf).join("")))
+              }
+              if (controller.desiredSize! < -MOST_UNREAD) close()
+              if (records.length < PIECE && open) await moved
+            }
+          }
+          // Closed without a word: the listener comes back with the id of its last event.
+          pump().catch((error) => log.warn("A listener of the changes was closed", { cause: String(error) })).finally(() => {
+            clearInterval(comment)
+            close()
+          })
+        },
+        cancel: () => {
+          open = false
+          closers.delete(close)
+          for (const wake of listeners) wake()
+        }
+      })
+    }
+
+    /** A listener that comes back repeats its URL, so the id of its last event counts before `after`. */
+    const lastOf = ({ c }: Exchange): Position | null => {
+      const last = c.req.header("last-event-id")
+      const at = last === undefined ? null : positionOf(last)
+      if (last !== undefined && at === null) throw new HttpProblem("malformed", "Last-Event-ID must be a position, or 0 for the oldest.")
+      return at
+    }
+
+    const listen = async (exchange: Exchange): Promise<Response> => {
+      const { principal } = exchange
+      const from = lastOf(exchange) ?? queryOf(exchange, { after: position }).after ?? (await run(outbox.end))
+      const wanted = kinds.filter(({ scope }) => principal.scopes.has(`${scope}:read`)).map(({ name }) => name)
+      return new Response(stream(wanted, from), {
+        headers: { "Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no" }
+      })
+    }
+    return {
+      routes: [{ method: "GET", path: "/v1/changes", scopes: ["changes:read"], handle: listen }] satisfies readonly Route[],
+      close: () => { for (const close of closers) close() }
+    }
+  })

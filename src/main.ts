@@ -1,0 +1,3 @@
+import { live } from "./start.ts"
+
+await live("all")

@@ -1,0 +1,137 @@
+import { serve } from "@hono/node-server"
+import type { Server } from "node:http"
+import { Effect, Layer, ManagedRuntime } from "effect"
+import type { Hono } from "hono"
+import { kinds } from "./domain/kinds/kinds.ts"
+import { Log } from "./domain/observe/Log.ts"
+import { Apps } from "./http/app.ts"
+import { readConfiguration } from "./infrastructure/configuration/readConfiguration.ts"
+import type { Configuration, Environment } from "./infrastructure/configuration/readConfiguration.ts"
+import { startEmbeddedPostgres } from "./infrastructure/embedded/EmbeddedPostgres.ts"
+import { layerRelaying, layerServices } from "./infrastructure/live.ts"
+import type { Running } from "./infrastructure/live.ts"
+import { layerPinoLog } from "./infrastructure/logging/PinoLog.ts"
+import { migrate } from "./infrastructure/postgres/migrate.ts"
+import { layerRelayLanes } from "./jobs/relayLanes.ts"
+import { layerReplayer } from "./jobs/replayer.ts"
+import { layerUpkeep } from "./jobs/upkeep.ts"
+
+export type Role = "all" | "api" | "relay"
+
+export interface Started {
+  /** Of the HTTP interface; null where this process has none. */
+  readonly url: string | null
+  readonly opsUrl: string | null
+  /** Finishes what is under way, at most 10 s, and ends everything that was started. */
+  readonly stop: () => Promise<void>
+}
+
+/** Everything that is kept on this machine, in one ignored folder. */
+const FOLDER = ".holdfast"
+const PATIENCE = 10_000
+
+/** The database to run on: the one that is named, or an embedded one, migrated. */
+const database = async (configuration: Configuration, environment: Environment, log: Log["Service"]): Promise<{ readonly running: Running; readonly stop: () => Promise<void> }> => {
+  const { DATABASE_URL } = configuration
+  if (DATABASE_URL !== null) return { running: { ...configuration, DATABASE_URL, embedded: false }, stop: async () => {} }
+  const postgres = await startEmbeddedPostgres({ folder: environment["HOLDFAST_FOLDER"] || FOLDER, persistent: true })
+  try {
+    await Effect.runPromise(migrate(postgres.url, { partitions: configuration.CACHE_PARTITIONS, log }))
+  } catch (error) {
+    await postgres.stop()
+    throw error
+  }
+  log.info("Embedded PostgreSQL is running", { dataFolder: postgres.dataFolder })
+  return { running: { ...configuration, DATABASE_URL: postgres.url, embedded: true }, stop: postgres.stop }
+}
+
+const listen = (app: Hono, hostname: string, port: number): Promise<{ readonly server: Server; readonly url: string }> =>
+  new Promise((resolve, reject) => {
+    const server = serve({ fetch: app.fetch, hostname, port }, (address) => {
+      server.off("error", reject)
+      resolve({ server, url: `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${address.port}` })
+    }) as Server
+    server.once("error", reject)
+  })
+
+/** Takes no new request, lets those under way end, and cuts what has not ended after 10 s. */
+const close = (server: Server, closeStreams: () => void): Promise<void> =>
+  new Promise((resolve) => {
+    const idle = setInterval(() => server.closeIdleConnections(), 50)
+    const cut = setTimeout(() => server.closeAllConnections(), PATIENCE)
+    server.close(() => {
+      clearInterval(idle)
+      clearTimeout(cut)
+      resolve()
+    })
+    closeStreams()
+  })
+
+/** Starts a process of Holdfast. Rejects with one message that says everything that is wrong. */
+export const start = async (role: Role, environment: Environment): Promise<Started> => {
+  const configuration = readConfiguration(environment, role)
+  const logging = ManagedRuntime.make(layerPinoLog({ level: configuration.LOG_LEVEL! }))
+  const log = await logging.runPromise(Effect.service(Log))
+  const { HOST, PORT, OPS_PORT } = configuration
+  log.info(role === "relay" ? "Holdfast relay starts" : `Holdfast starts at http://${HOST}:${PORT}`, {
+    process: role,
+    database: configuration.DATABASE_URL === null ? "embedded PostgreSQL" : "PostgreSQL",
+    cache: configuration.REDIS_URL === null ? "memory" : "Redis"
+  })
+  if (configuration.BOOTSTRAP_API_KEY !== null) log.warn("BOOTSTRAP_API_KEY is set: it has every scope")
+
+  const undo: (() => Promise<void>)[] = [() => logging.dispose()]
+  const stop = async () => {
+    while (undo.length > 0) await undo.pop()!()
+  }
+  try {
+    const { running, stop: stopDatabase } = await database(configuration, environment, log)
+    undo.push(stopDatabase)
+    const services = layerServices(running).pipe(Layer.provideMerge(Layer.succeed(Log, log)))
+    const jobs = Layer.mergeAll(layerRelayLanes, layerReplayer, layerUpkeep).pipe(Layer.provide(layerRelaying(running)))
+    const http = Apps.layer(kinds, { opsPort: OPS_PORT !== null })
+    const urls: string[] = []
+    if (role === "relay") {
+      const runtime = ManagedRuntime.make(Layer.provide(jobs, services))
+      undo.push(() => runtime.dispose())
+      await runtime.context()
+    } else {
+      const runtime = ManagedRuntime.make((role === "api" ? http : Layer.merge(http, jobs)).pipe(Layer.provide(services)))
+      undo.push(() => runtime.dispose())
+      const apps = await runtime.runPromise(Effect.service(Apps))
+      for (const [app, port] of [[apps.main, PORT], [apps.ops, Number(OPS_PORT)]] as const) {
+        if (app === null) continue
+        const { server, url } = await listen(app, HOST, port)
+        undo.push(() => close(server, apps.closeStreams))
+        urls.push(url)
+      }
+    }
+    log.info("Holdfast is ready", { process: role, ...urls[0] && { url: urls[0] }, ...urls[1] && { opsUrl: urls[1] } })
+    return { url: urls[0] ?? null, opsUrl: urls[1] ?? null, stop }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+/** A process' whole life: until SIGTERM or SIGINT, or until it cannot start. */
+export const live = async (role: Role): Promise<void> => {
+  try {
+    const { stop } = await start(role, process.env)
+    const end = () => {
+      process.off("SIGTERM", end)
+      process.off("SIGINT", end)
+      void stop()
+    }
+    process.on("SIGTERM", end)
+    process.on("SIGINT", end)
+  } catch (error) {
+    process.stderr.write(`${messageOf(error)}\n`)
+    process.exitCode = 1
+  }
+}
+
+const messageOf = (error: unknown): string =>
+  (error as { readonly _tag?: string })._tag === "DatabaseUnavailable"
+    ? `Holdfast cannot start; the database cannot be reached: ${(error as { reason: string }).reason}`
+    : (error as Error).message
