@@ -1,0 +1,107 @@
+import * as http from "node:http";
+import * as https from "node:https";
+import { urlToHttpOptions } from "node:url";
+import { inject } from "vitest";
+
+export type Target = {
+  readonly url: string;
+  /** A key with every scope. */
+  readonly key: string;
+  /** A key with `catalog:read` and nothing else; without it the tests of 403 are skipped. */
+  readonly limitedKey: string | undefined;
+};
+
+declare module "vitest" {
+  interface ProvidedContext {
+    holdfast: { url: string; key: string; limitedKey: string } | undefined;
+  }
+}
+
+/** The installation named by the environment, else the one that the run itself started. */
+const target = (): Target => {
+  const url = process.env["HOLDFAST_URL"];
+  const key = process.env["HOLDFAST_KEY"];
+  if (url !== undefined && key !== undefined) {
+    return { url, key, limitedKey: process.env["HOLDFAST_LIMITED_KEY"] || undefined };
+  }
+  const started = inject("holdfast");
+  if (started === undefined) throw new Error("Set HOLDFAST_URL and HOLDFAST_KEY: there is no service to ask.");
+  return started;
+};
+
+export const wire = () => {
+  const { url, key, limitedKey } = target();
+  return { url, key, limitedKey };
+};
+
+export type Answer = {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+  // What came over the wire is judged by the tests, not by a type.
+  readonly json: any;
+};
+
+export type CallOptions = {
+  /** Sent as JSON. */
+  readonly body?: unknown;
+  /** Sent as it is; wins over `body`. */
+  readonly raw?: string | Uint8Array | undefined;
+  /** An array sends the header several times; `undefined` leaves out one that is sent by default. */
+  readonly headers?: Readonly<Record<string, string | ReadonlyArray<string> | undefined>>;
+  /** `null` sends none. */
+  readonly key?: string | null | undefined;
+  /** Sends the body in pieces, without saying its length. */
+  readonly chunked?: boolean;
+};
+
+const PIECE = 64 * 1024;
+
+/**
+ * One request. It goes through `node:http`, because fetch adds `Cache-Control: no-cache` to every conditional
+ * request, joins repeated headers, and sends neither a foreign `Host` nor a `GET` with a body.
+ */
+export const call = async (method: string, path: string, options: CallOptions = {}): Promise<Answer> => {
+  const { url, key } = wire();
+  const base = new URL(url);
+  const payload = options.raw ?? (options.body === undefined ? undefined : JSON.stringify(options.body));
+  const bytes = payload === undefined ? undefined : Buffer.from(payload);
+  const sent = options.key === undefined ? key : options.key;
+
+  const headers: Record<string, string | ReadonlyArray<string> | undefined> = {
+    authorization: sent === null ? undefined : `Bearer ${sent}`,
+    "content-type": bytes === undefined ? undefined : "application/json",
+    "content-length": bytes === undefined || options.chunked ? undefined : String(bytes.length),
+    "transfer-encoding": options.chunked ? "chunked" : undefined,
+    ...options.headers,
+  };
+  const outgoing: http.OutgoingHttpHeaders = {};
+  for (const [name, value] of Object.entries(headers)) {
+    if (value !== undefined) outgoing[name] = typeof value === "string" ? value : [...value];
+  }
+
+  const { status, raw, text } = await new Promise<{ status: number; raw: Array<string>; text: string }>((resolve, reject) => {
+    // The path is passed on as written: an URL would tidy up what some tests send on purpose.
+    const where = { ...urlToHttpOptions(base), path: base.pathname.replace(/\/$/, "") + path };
+    const transport = base.protocol === "https:" ? https : http;
+    const request = transport.request({ ...where, method, headers: outgoing }, (response) => {
+      const chunks: Array<Buffer> = [];
+      response.on("data", (chunk: Buffer) => chunks.push(chunk));
+      response.on("error", reject);
+      response.on("end", () =>
+        resolve({ status: response.statusCode ?? 0, raw: response.rawHeaders, text: Buffer.concat(chunks).toString("utf8") }));
+    });
+    request.on("error", reject);
+    if (options.chunked && bytes !== undefined) {
+      for (let start = 0; start < bytes.length; start += PIECE) request.write(bytes.subarray(start, start + PIECE));
+      request.end();
+    } else {
+      request.end(bytes);
+    }
+  });
+
+  const received = new Headers();
+  for (let at = 0; at + 1 < raw.length; at += 2) received.append(raw[at]!, raw[at + 1]!);
+  const isJson = /^application\/(problem\+)?json\b/.test(received.get("content-type") ?? "");
+  return { status, headers: received, text, json: isJson && text !== "" ? JSON.parse(text) : undefined };
+};
