@@ -90,24 +90,19 @@ export const start = async (role: Role, environment: Environment): Promise<Start
     const services = layerServices(running).pipe(Layer.provideMerge(Layer.succeed(Log, log)))
     const jobs = Layer.mergeAll(layerRelayLanes, layerReplayer, layerUpkeep).pipe(Layer.provide(layerRelaying(running)))
     const http = Apps.layer(kinds, { opsPort: OPS_PORT !== null })
-    const urls: string[] = []
-    if (role === "relay") {
-      const runtime = ManagedRuntime.make(Layer.provide(jobs, services))
-      undo.push(() => runtime.dispose())
-      await runtime.context()
-    } else {
-      const runtime = ManagedRuntime.make((role === "api" ? http : Layer.merge(http, jobs)).pipe(Layer.provide(services)))
-      undo.push(() => runtime.dispose())
-      const apps = await runtime.runPromise(Effect.service(Apps))
-      for (const [app, port] of [[apps.main, PORT], [apps.ops, Number(OPS_PORT)]] as const) {
-        if (app === null) continue
-        const { server, url } = await listen(app, HOST, port)
-        undo.push(() => close(server, apps.closeStreams))
-        urls.push(url)
-      }
+    const runtime = ManagedRuntime.make((role === "api" ? http : Layer.merge(http, jobs)).pipe(Layer.provide(services)))
+    undo.push(() => runtime.dispose())
+    const apps = await runtime.runPromise(Effect.service(Apps))
+    const at = async (app: Hono | null, port: number): Promise<string | null> => {
+      if (app === null) return null
+      const { server, url } = await listen(app, HOST, port)
+      undo.push(() => close(server, apps.closeStreams))
+      return url
     }
-    log.info("Holdfast is ready", { process: role, ...urls[0] && { url: urls[0] }, ...urls[1] && { opsUrl: urls[1] } })
-    return { url: urls[0] ?? null, opsUrl: urls[1] ?? null, stop }
+    // A relay is watched at `OPS_PORT`, and serves nobody else.
+    const url = await at(role === "relay" ? null : apps.main, PORT), opsUrl = await at(apps.ops, Number(OPS_PORT))
+    log.info("Holdfast is ready", { process: role, url, opsUrl })
+    return { url, opsUrl, stop }
   } catch (error) {
     await stop()
     throw error

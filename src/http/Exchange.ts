@@ -12,10 +12,11 @@ export interface Exchange {
   readonly c: HonoContext
   readonly principal: Principal
   readonly requestId: string
-  readonly trace: TraceContext
+  /** The caller's trace with a span of this request; the same with every call. */
+  readonly trace: () => TraceContext
 }
 
-export const causeOf = ({ principal, requestId, trace }: Exchange): Cause => ({ actor: principal.id, trace: trace.header, request: requestId })
+export const causeOf = ({ principal, requestId, trace }: Exchange): Cause => ({ actor: principal.id, trace: trace().header, request: requestId })
 
 /** The value of a header that was read, or 400. */
 export const readable = <A>(value: A | Fault): A => {

@@ -8,7 +8,9 @@ import { Log } from "../domain/observe/Log.ts"
 import { Metrics } from "../domain/observe/Metrics.ts"
 import { HttpProblem, problemOf } from "./problems.ts"
 import { requestId, traceparent } from "./request/headers.ts"
-import { problem } from "./respond.ts"
+import type { TraceContext } from "./request/headers.ts"
+import { defect, problem } from "./respond.ts"
+import type { Reply } from "./respond.ts"
 import type { Route } from "./route.ts"
 import { feedRoutes } from "./routes/feed.ts"
 import { openRoutes } from "./routes/open.ts"
@@ -50,24 +52,23 @@ const make = (kinds: readonly Kind[], options: { readonly opsPort: boolean }) =>
 
     const answering = (pattern: string, scopes: Route["scopes"], handle: Route["handle"]) => async (c: HonoContext): Promise<Response> => {
       const began = performance.now()
-      const id = requestId(c.req.header("x-request-id")), trace = traceparent(c.req.header("traceparent"))
-      let response: Response
+      const id = requestId(c.req.header("x-request-id"))
+      // Made when somebody wants it: a read that is answered from the cache does not.
+      let traced: TraceContext | null = null
+      const trace = () => traced ??= traceparent(c.req.header("traceparent"))
+      let reply: Reply
       try {
         const principal = scopes === null ? NOBODY : await authenticate(c)
         const missing = scopes?.find((scope) => !principal.scopes.has(scope))
         if (missing !== undefined) throw new HttpProblem("forbidden", `The key has not the scope ${missing}.`)
-        response = await handle({ c, principal, requestId: id, trace })
+        reply = await handle({ c, principal, requestId: id, trace })
       } catch (error) {
         const known = problemOf(error)
-        if (known === null) log.error("A request failed by a fault of the service", { route: pattern, method: c.req.method, requestId: id, trace: trace.traceId, error })
-        response = known === null
-          ? new Response(JSON.stringify({ type: "about:blank", title: "Internal Server Error", status: 500, instance: `/requests/${id}` }),
-            { status: 500, headers: { "Content-Type": "application/problem+json", "Cache-Control": "no-store" } })
-          : problem(known, id)
+        if (known === null) log.error("A request failed by a fault of the service", { route: pattern, method: c.req.method, requestId: id, trace: trace().traceId, error })
+        reply = known === null ? defect(id) : problem(known, id)
       }
-      response.headers.set("X-Request-Id", id)
-      metrics.request(pattern, c.req.method, response.status, performance.now() - began)
-      return response
+      metrics.request(pattern, c.req.method, reply.status, performance.now() - began)
+      return new Response(reply.body as Uint8Array<ArrayBuffer>, { status: reply.status, headers: { ...reply.headers, "X-Request-Id": id } })
     }
 
     const appOf = (routes: readonly Route[], withoutKey: boolean): Hono => {

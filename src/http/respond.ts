@@ -7,31 +7,42 @@ import { cacheStatus } from "./request/cacheStatus.ts"
 
 export type Headers = Readonly<Record<string, string>>
 
+/** An answer, before it is one of the framework's: that is made once, when every header is known. */
+export interface Reply { readonly status: number; readonly headers: Headers; readonly body: string | Uint8Array | ReadableStream<Uint8Array> | null }
+
 export const PRIVATE = "private, no-cache", NO_STORE = "no-store"
 
-export const json = (status: number, body: unknown, headers: Headers = {}): Response =>
-  new Response(JSON.stringify(body), { status, headers: { "Content-Type": "application/json", ...headers } })
+export const json = (status: number, body: unknown, headers: Headers): Reply =>
+  ({ status, headers: { "Content-Type": "application/json", ...headers }, body: JSON.stringify(body) })
 
 /** Bytes that are JSON already. */
-export const jsonBytes = (status: number, bytes: Uint8Array, headers: Headers): Response =>
-  new Response(bytes as Uint8Array<ArrayBuffer>, { status, headers: { "Content-Type": "application/json", ...headers } })
+export const jsonBytes = (status: number, body: Uint8Array, headers: Headers): Reply =>
+  ({ status, headers: { "Content-Type": "application/json", ...headers }, body })
 
-export const noContent = (status: 204 | 304, headers: Headers): Response => new Response(null, { status, headers })
+export const noContent = (status: 204 | 304, headers: Headers): Reply => ({ status, headers, body: null })
 
-export const problem = (fault: HttpProblem, requestId: string, headers: Headers = {}): Response => {
+export const problem = (fault: HttpProblem, requestId: string, headers: Headers = {}): Reply => {
   const { status, title } = PROBLEMS[fault.problem]
-  return new Response(
-    JSON.stringify({
+  return {
+    status,
+    headers: { "Content-Type": "application/problem+json", ...headers, ...fault.headers, "Cache-Control": NO_STORE },
+    body: JSON.stringify({
       type: `/problems/${fault.problem}`,
       title,
       status,
       detail: fault.message,
       instance: `/requests/${requestId}`,
       ...fault.errors.length > 0 ? { errors: fault.errors } : {}
-    }),
-    { status, headers: { "Content-Type": "application/problem+json", ...headers, ...fault.headers, "Cache-Control": NO_STORE } }
-  )
+    })
+  }
 }
+
+/** A fault of the service: nothing of it is told. */
+export const defect = (requestId: string): Reply => ({
+  status: 500,
+  headers: { "Content-Type": "application/problem+json", "Cache-Control": NO_STORE },
+  body: JSON.stringify({ type: "about:blank", title: "Internal Server Error", status: 500, instance: `/requests/${requestId}` })
+})
 
 const REASONS = { miss: "uri-miss", stale: "stale", request: "request", bypass: "bypass" } as const
 

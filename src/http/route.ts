@@ -1,4 +1,5 @@
 import type { Exchange } from "./Exchange.ts"
+import type { Reply } from "./respond.ts"
 
 /** `null`: no key is needed. `[]`: any key. */
 export type Scopes = readonly string[] | null
@@ -12,5 +13,5 @@ export interface Route {
   readonly ops?: boolean
   /** With `OPS_PORT` set, answered there without a key. */
   readonly openOnOpsPort?: boolean
-  readonly handle: (exchange: Exchange) => Promise<Response> | Response
+  readonly handle: (exchange: Exchange) => Promise<Reply> | Reply
 }

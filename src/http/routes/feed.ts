@@ -8,6 +8,8 @@ import { Log } from "../../domain/observe/Log.ts"
 import type { Exchange } from "../Exchange.ts"
 import { HttpProblem } from "../problems.ts"
 import { position, positionOf, queryOf } from "../query.ts"
+import { NO_STORE } from "../respond.ts"
+import type { Reply } from "../respond.ts"
 import type { Route } from "../route.ts"
 
 const POLL = 100
@@ -94,13 +96,11 @@ export const feedRoutes = (kinds: readonly Kind[]) =>
       return at
     }
 
-    const listen = async (exchange: Exchange): Promise<Response> => {
+    const listen = async (exchange: Exchange): Promise<Reply> => {
       const { principal } = exchange
       const from = lastOf(exchange) ?? queryOf(exchange, { after: position }).after ?? (await run(outbox.end))
       const wanted = kinds.filter(({ scope }) => principal.scopes.has(`${scope}:read`)).map(({ name }) => name)
-      return new Response(stream(wanted, from), {
-        headers: { "Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no" }
-      })
+      return { status: 200, headers: { "Content-Type": "text/event-stream", "Cache-Control": NO_STORE, "X-Accel-Buffering": "no" }, body: stream(wanted, from) }
     }
     return {
       routes: [{ method: "GET", path: "/v1/changes", scopes: ["changes:read"], handle: listen }] satisfies readonly Route[],

@@ -8,6 +8,7 @@ import { RetryQueue } from "../../domain/sync/RetryQueue.ts"
 import { HttpProblem, PROBLEMS } from "../problems.ts"
 import type { ProblemType } from "../problems.ts"
 import { json, NO_STORE } from "../respond.ts"
+import type { Reply } from "../respond.ts"
 import type { Route } from "../route.ts"
 
 const page = (name: string, { status, title, help }: ProblemType) =>
@@ -19,13 +20,13 @@ export const openRoutes = Effect.gen(function*() {
   const ledger = yield* Ledger, access = yield* CacheAccess, metrics = yield* Metrics, queue = yield* RetryQueue, lag = yield* RelayLag
   const run = Effect.runPromiseWith(yield* Effect.context<never>())
 
-  const ready = async (): Promise<Response> => {
+  const ready = async (): Promise<Reply> => {
     const database = await run(Effect.timeoutOption(Effect.option(ledger.snapshot), "2 seconds"))
     const isReady = database._tag === "Some" && database.value._tag === "Some"
     return json(isReady ? 200 : 503, { ready: isReady, degraded: isReady && access.state() !== "closed" }, { "Cache-Control": NO_STORE })
   }
 
-  const measure = async (): Promise<Response> => {
+  const measure = async (): Promise<Reply> => {
     // Gauges of the database are read when they are asked for; while it is away the others are still of use.
     await run(Effect.ignore(Effect.gen(function*() {
       const size = yield* queue.size, { events, seconds } = yield* lag.now
@@ -33,7 +34,7 @@ export const openRoutes = Effect.gen(function*() {
       metrics.relayLag(events, seconds)
     })))
     const { contentType, body } = await metrics.exposition()
-    return new Response(body, { headers: { "Content-Type": contentType, "Cache-Control": NO_STORE } })
+    return { status: 200, headers: { "Content-Type": contentType, "Cache-Control": NO_STORE }, body }
   }
 
   return [
@@ -47,7 +48,7 @@ export const openRoutes = Effect.gen(function*() {
       handle: async ({ c }) => {
         const name = c.req.param("name")!
         if (!(name in PROBLEMS)) throw new HttpProblem("not-found", "There is no such problem.")
-        return c.html(await page(name, PROBLEMS[name as keyof typeof PROBLEMS]))
+        return { status: 200, headers: { "Content-Type": "text/html; charset=UTF-8" }, body: String(await page(name, PROBLEMS[name as keyof typeof PROBLEMS])) }
       }
     }
   ] satisfies readonly Route[]

@@ -19,6 +19,7 @@ import type { Exchange } from "../Exchange.ts"
 import { HttpProblem } from "../problems.ts"
 import { cursor, formatCursor, limit, nextLink, optional, queryOf, uuid } from "../query.ts"
 import { json, noContent, NO_STORE } from "../respond.ts"
+import type { Reply } from "../respond.ts"
 import type { Route } from "../route.ts"
 import { invalid, valid } from "../validate.ts"
 
@@ -83,7 +84,7 @@ export const operatorRoutes = (kinds: readonly Kind[]) =>
       }
     })
 
-    const list = async (exchange: Exchange): Promise<Response> => {
+    const list = async (exchange: Exchange): Promise<Reply> => {
       const { limit: size, cursor: after, state } = queryOf(exchange, { limit, cursor: cursor(rowKey), state: optional(stateOf, `must be one of ${STATES.join(", ")}`) })
       const rows = await run(queue.list({ after, limit: size + 1, state }))
       const items = rows.slice(0, size).map(({ kind, id, version, reason, attempts, firstFailedAt, nextAttemptAt, state: is }) =>
@@ -92,7 +93,7 @@ export const operatorRoutes = (kinds: readonly Kind[]) =>
       return json(200, { items, nextCursor }, { ...headers, ...nextLink(exchange, { state, limit: String(size), cursor: nextCursor }) })
     }
 
-    const replayNow = async (exchange: Exchange): Promise<Response> => {
+    const replayNow = async (exchange: Exchange): Promise<Reply> => {
       const { kind, id, dryRun } = valid(replayOf, (await bodyOf(exchange, ["application/json"])).json)
       if ((kind === undefined) !== (id === undefined)) throw invalid([{ pointer: kind === undefined ? "#/kind" : "#/id", detail: "is required beside the other" }])
       const selection = kind === undefined ? null : { kind, id: uuid(id!)! }
@@ -101,7 +102,7 @@ export const operatorRoutes = (kinds: readonly Kind[]) =>
         : json(202, { selected: await run(queue.release(selection, selection !== null)) }, headers)
     }
 
-    const discard = async (exchange: Exchange): Promise<Response> => {
+    const discard = async (exchange: Exchange): Promise<Reply> => {
       const { kind, id } = named(exchange)
       const outcome = await run(Effect.tap(queue.discard({ kind: kind.name, id }), (is) =>
         is === "discarded" ? audited(exchange, "retry row discarded", kind, id) : Effect.void))
@@ -110,7 +111,7 @@ export const operatorRoutes = (kinds: readonly Kind[]) =>
       return noContent(204, headers)
     }
 
-    const explain = async (exchange: Exchange): Promise<Response> => {
+    const explain = async (exchange: Exchange): Promise<Reply> => {
       const { kind, id } = named(exchange)
       const [{ rows }, queued, described] = await run(Effect.all([
         ledger.rows(kind, [id]),
@@ -143,7 +144,7 @@ export const operatorRoutes = (kinds: readonly Kind[]) =>
       }, headers)
     }
 
-    const evict = async (exchange: Exchange): Promise<Response> => {
+    const evict = async (exchange: Exchange): Promise<Reply> => {
       const { kind, id } = named(exchange)
       await run(Effect.andThen(audited(exchange, "entry evicted", kind, id), access.work((of) => of.evict(keyspace.keyOf(kind.name, id)))))
       return noContent(204, headers)

@@ -17,6 +17,7 @@ import { cursor, formatCursor, limit, nextLink, optional, queryOf, uuid, version
 import type { Parameter } from "../query.ts"
 import { cacheControl, ifNoneMatch } from "../request/headers.ts"
 import { etag, historyStatus, json, jsonBytes, listBody, listStatus, noContent, PRIVATE, problem, readStatus } from "../respond.ts"
+import type { Reply } from "../respond.ts"
 import type { Route } from "../route.ts"
 import { check } from "../validate.ts"
 
@@ -54,7 +55,7 @@ export const readRoutes = (kinds: readonly Kind[]) =>
     const readToken = (kind: Kind, id: string, epoch: number, sequence: number) =>
       formatToken({ epoch, sequence, transaction: null, entity: entityDigest(kind.name, id, authenticate) }, authenticate)
 
-    const one = (kind: Kind) => async (exchange: Exchange): Promise<Response> => {
+    const one = (kind: Kind) => async (exchange: Exchange): Promise<Reply> => {
       const { c, requestId } = exchange
       const freshness = freshnessOf(exchange), condition = readable(ifNoneMatch(c.req.header("if-none-match")))
       const wanted = queryOf(exchange, { version }).version
@@ -71,7 +72,7 @@ export const readRoutes = (kinds: readonly Kind[]) =>
       return matches(condition, entry.version) ? noContent(304, headers) : jsonBytes(200, entry.payload, headers)
     }
 
-    const past = async (kind: Kind, exchange: Exchange, version: number): Promise<Response> => {
+    const past = async (kind: Kind, exchange: Exchange, version: number): Promise<Reply> => {
       const id = idOf(exchange)
       const was = await run(pastOf(outbox, kind, id, version))
       if (was === null) throw new HttpProblem("not-found", "The entity has no such version.")
@@ -85,7 +86,7 @@ export const readRoutes = (kinds: readonly Kind[]) =>
       return matches(ifNoneMatch(exchange.c.req.header("if-none-match")), version) ? noContent(304, headers) : jsonBytes(200, payloadOf(kind, was, was.state), headers)
     }
 
-    const history = (kind: Kind) => async (exchange: Exchange): Promise<Response> => {
+    const history = (kind: Kind) => async (exchange: Exchange): Promise<Reply> => {
       const asked = queryOf(exchange, { limit, cursor: cursor((text) => /^\d{1,15}$/.test(text) ? Number(text) : null) })
       const id = idOf(exchange)
       const records = await run(outbox.history(kind, id, asked.cursor ?? 0, Number.MAX_SAFE_INTEGER, asked.limit + 1))
@@ -104,7 +105,7 @@ export const readRoutes = (kinds: readonly Kind[]) =>
         return [field, optional(known, "is no value of this field")]
       }))
 
-    const list = (kind: Kind) => async (exchange: Exchange): Promise<Response> => {
+    const list = (kind: Kind) => async (exchange: Exchange): Promise<Reply> => {
       const { limit: size, cursor: after, ...narrowed } = queryOf(exchange, { limit, cursor: cursor(uuid), ...filtersOf(kind) })
       const where = Object.fromEntries(Object.entries<string | null>(narrowed).filter((entry): entry is [string, string] => entry[1] !== null))
       const page = await run(queries.list(kind, { after, limit: size, where }, freshnessOf(exchange)))

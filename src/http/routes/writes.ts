@@ -13,6 +13,7 @@ import type { FieldFault, ProblemName } from "../problems.ts"
 import { uuid } from "../query.ts"
 import { ifMatch } from "../request/headers.ts"
 import { changeStatus, etag, json, jsonBytes, noContent, PRIVATE } from "../respond.ts"
+import type { Reply } from "../respond.ts"
 import type { Route } from "../route.ts"
 import { check, invalid, valid } from "../validate.ts"
 
@@ -58,7 +59,7 @@ export const writeRoutes = (kinds: readonly Kind[]) =>
 
     const replayed = (yes: boolean) => yes ? { "Idempotency-Replayed": "true" } : undefined
 
-    const respond = (kind: Kind, answer: Answer): Response => {
+    const respond = (kind: Kind, answer: Answer): Reply => {
       const headers = {
         "ETag": etag(answer.version),
         "Consistency-Token": formatToken(answer.token, authenticate),
@@ -71,7 +72,7 @@ export const writeRoutes = (kinds: readonly Kind[]) =>
     }
 
     /** The headers are read before the body is judged: what cannot be read is 400, whatever else is wrong. */
-    const withBody = (kind: Kind, command: Command, types: readonly string[]) => async (exchange: Exchange): Promise<Response> => {
+    const withBody = (kind: Kind, command: Command, types: readonly string[]) => async (exchange: Exchange): Promise<Reply> => {
       const { bytes, json } = await bodyOf(exchange, types)
       const request = requestOf(exchange, kind, command, {}, bytes)
       const input = valid(command.input, json)
@@ -80,10 +81,10 @@ export const writeRoutes = (kinds: readonly Kind[]) =>
         : commands.change({ ...request, input, id: uuid(exchange.c.req.param("id")!) })))
     }
 
-    const remove = (kind: Kind, command: Command) => async (exchange: Exchange): Promise<Response> =>
+    const remove = (kind: Kind, command: Command) => async (exchange: Exchange): Promise<Reply> =>
       respond(kind, await run(commands.change({ ...requestOf(exchange, kind, command, {}, new Uint8Array()), id: uuid(exchange.c.req.param("id")!) })))
 
-    const batch = (kind: Kind, command: Command) => async (exchange: Exchange): Promise<Response> => {
+    const batch = (kind: Kind, command: Command) => async (exchange: Exchange): Promise<Reply> => {
       const { bytes, json } = await bodyOf(exchange, JSON_ONLY)
       const request = requestOf(exchange, kind, command, {}, bytes)
       const items = valid(Batch, json).items.map((item, i): Item<readonly FieldFault[]> => {
@@ -93,7 +94,7 @@ export const writeRoutes = (kinds: readonly Kind[]) =>
       return batchAnswer(await run(commands.createMany({ ...request, items })))
     }
 
-    const batchAnswer = (answer: BatchAnswer<readonly FieldFault[]>): Response => {
+    const batchAnswer = (answer: BatchAnswer<readonly FieldFault[]>): Reply => {
       // Without `instance`: a repetition has the same bytes.
       const problem = (name: ProblemName, detail: string, errors?: readonly FieldFault[]) =>
         ({ type: `/problems/${name}`, title: PROBLEMS[name].title, status: PROBLEMS[name].status, detail, ...errors && { errors } })
