@@ -1,4 +1,4 @@
-import { Context, Effect, Layer, Schedule } from "effect"
+import { Cause, Context, Effect, Exit, Layer, Schedule } from "effect"
 import pg from "pg"
 import { Log } from "../../domain/observe/Log.ts"
 import { Contended, DatabaseUnavailable, Taken, UnknownOutcome } from "../../domain/ledger/Ledger.ts"
@@ -11,9 +11,6 @@ export type Values = readonly unknown[]
 export type Columns = Readonly<Record<string, any>>
 
 type Rows = readonly Columns[]
-
-/** Connections die together: by then the pool has noticed the others that did, and does not hand out the next dead one. */
-const NOTICED = { times: 1, schedule: Schedule.spaced("20 millis") }
 
 /** The pool. One statement is one transaction, unless it is run inside `transaction`. */
 export class Postgres extends Context.Service<Postgres, {
@@ -30,20 +27,31 @@ export class Postgres extends Context.Service<Postgres, {
 /** The connection that the statements of a transaction share. */
 const Connection = Context.Reference<pg.PoolClient | null>("holdfast/postgres/Connection", { defaultValue: () => null })
 
-/** An error that the server itself reported has a severity; a lost connection has none. */
+/** The server itself said so; a lost connection says nothing, and its end is FATAL. */
 const reported = (error: unknown): error is pg.DatabaseError => error instanceof pg.DatabaseError && error.severity !== "FATAL"
 
 const unavailable = (error: unknown) =>
   new DatabaseUnavailable({ reason: (error as { readonly code?: string }).code ?? (error as Error).message })
 
-/** What an error of a statement that changes something means. Retryability is decided here and nowhere else. */
-const translate = (error: unknown) => {
+// Connection, resources, operator, system; locks and serialization. Anything else that is reported is a fault of ours.
+const PASSING = /^(08|53|57|58|55|40)/
+
+/** What an error means where nothing can have been changed. */
+const ofRead = (error: unknown): DatabaseUnavailable | null => !reported(error) || PASSING.test(String(error.code)) ? unavailable(error) : null
+
+/** What an error of a statement that changes something means; null: it is a bug. Retryability is decided here and nowhere else. */
+const ofWrite = (error: unknown): DatabaseUnavailable | UnknownOutcome | Contended | Taken | null => {
   if (!reported(error)) return new UnknownOutcome()
   if (error.code === "23505") return new Taken({ field: /^[a-z]+_(.*)_key$/.exec(String(error.constraint))?.[1] ?? String(error.constraint) })
   // Waited too long for a lock, deadlock, serialization.
   if (error.code === "55P03" || error.code === "40P01" || error.code === "40001") return new Contended()
-  return unavailable(error)
+  return ofRead(error)
 }
+
+// The pool says this of a queue that is too long; it says nothing of the server.
+const CROWDED = "timeout exceeded when trying to connect"
+// A connection that died while idle is noticed by its next statement; by then the pool has noticed the others.
+const AGAIN = { times: 1, schedule: Schedule.spaced("20 millis") }
 
 const open = ({ url, poolMax }: PostgresOptions) =>
   Effect.gen(function*() {
@@ -54,8 +62,11 @@ const open = ({ url, poolMax }: PostgresOptions) =>
       max: poolMax,
       connectionTimeoutMillis: 5_000,
       idleTimeoutMillis: 60_000,
+      keepAlive: true,
+      // A server that is frozen, or behind a network that swallows everything, must not keep a request for ever.
+      query_timeout: 12_000,
       // A repetition waits at most 2 s for its first attempt; nothing that a request does takes longer than the others.
-      options: "-c lock_timeout=2000 -c statement_timeout=30000 -c idle_in_transaction_session_timeout=30000 -c timezone=UTC"
+      options: "-c lock_timeout=2000 -c statement_timeout=10000 -c idle_in_transaction_session_timeout=30000 -c timezone=UTC"
     })
     pool.on("error", (error) => log.warn("A connection to Postgres was lost", { reason: error.message }))
     // The pool listens to idle connections only. One that is lost while it is in use fails its statement; without a listener of its own it would end the process too.
@@ -70,47 +81,58 @@ const open = ({ url, poolMax }: PostgresOptions) =>
     const connect = Effect.tryPromise({
       try: () => pool.connect(),
       catch: (error) => {
-        seen(false)
+        if ((error as Error).message !== CROWDED) seen(false)
         return unavailable(error)
       }
     })
-    const release = (client: pg.PoolClient, failed: boolean) => Effect.sync(() => client.release(failed))
+
+    /** Connections that nobody may use again: lost, or with a statement still under way. */
+    const spoilt = new WeakSet<pg.PoolClient>()
+    const release = (client: pg.PoolClient, exit: Exit.Exit<unknown, unknown>) =>
+      Effect.sync(() => client.release(spoilt.has(client) || (Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause))))
 
     const on = <A, E, R>(work: (client: pg.PoolClient) => Effect.Effect<A, E, R>) =>
-      Effect.flatMap(Connection, (current) => current === null
-        ? Effect.acquireUseRelease(connect, work, (client) => release(client, false))
-        : work(current))
+      Effect.flatMap(Connection, (current) => current === null ? Effect.acquireUseRelease(connect, work, release) : work(current))
 
-    const query = <E>(client: pg.PoolClient, statement: Statement, values: Values, fault: (error: unknown) => E) =>
-      Effect.tryPromise({
-        try: async () => {
-          const result = await client.query<Columns>({ name: statement.name, text: statement.text, values: values as unknown[] })
-          seen(true)
-          return result.rows as Rows
-        },
-        catch: (error) => {
-          if (!reported(error)) seen(false)
-          return fault(error)
+    const query = <E>(client: pg.PoolClient, { name, text }: Statement, values: Values, meaning: (error: unknown) => E | null) =>
+      Effect.catch(
+        Effect.tryPromise({
+          try: async () => {
+            const { rows, command } = await client.query<Columns>({ name, text, values: values as unknown[] })
+            seen(true)
+            return { rows: rows as Rows, command }
+          },
+          catch: (error) => {
+            if (!reported(error)) {
+              seen(false)
+              spoilt.add(client)
+            }
+            return { error }
+          }
+        }),
+        ({ error }) => {
+          const fault = meaning(error)
+          return fault === null ? Effect.die(error) : Effect.fail(fault)
         }
-      })
-
+      )
+    const rowsOf = <E, R>(answer: Effect.Effect<{ readonly rows: Rows }, E, R>) => Effect.map(answer, ({ rows }) => rows)
     const plain = (text: string) => ({ name: text, text })
 
     return Postgres.of({
-      // A connection that died while idle is noticed by the next statement: a read may simply be asked again.
-      read: (statement, values) => Effect.retry(on((client) => query(client, statement, values, unavailable)), NOTICED),
+      read: (statement, values) => Effect.retry(rowsOf(on((client) => query(client, statement, values, ofRead))), AGAIN),
       // Once sent, a write is finished: a client that hangs up must not leave it half-known.
-      write: (statement, values) => Effect.uninterruptible(on((client) => query(client, statement, values, translate))),
+      write: (statement, values) => Effect.uninterruptible(rowsOf(on((client) => query(client, statement, values, ofWrite)))),
       transaction: (work) =>
         Effect.acquireUseRelease(
           connect,
           (client) => Effect.gen(function*() {
-            yield* query(client, plain("begin"), [], unavailable)
+            yield* query(client, plain("begin"), [], ofRead)
             const result = yield* Effect.provideService(work, Connection, client)
-            yield* query(client, plain("commit"), [], () => new UnknownOutcome())
-            return result
-          }).pipe(Effect.onError(() => Effect.ignore(query(client, plain("rollback"), [], unavailable)))),
-          (client) => release(client, false)
+            // Of a transaction that failed in between Postgres makes a ROLLBACK, and no error.
+            const { command } = yield* query(client, plain("commit"), [], () => new UnknownOutcome())
+            return command === "COMMIT" ? result : yield* Effect.die(new Error("a transaction that had failed was committed"))
+          }).pipe(Effect.onError(() => Effect.ignore(query(client, plain("rollback"), [], ofRead)))),
+          release
         ),
       reachable: () => reachable,
       pool

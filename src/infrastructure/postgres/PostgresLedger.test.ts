@@ -180,6 +180,13 @@ test("one key sent 20 times at once changes a row once", async () => {
   expect((await load(id)).row!.version).toBe(2)
 })
 
+test("a key that was used changes nothing more, whatever the version", async () => {
+  const { change, id } = await created({ key: key() })
+  expect(await run(ledger.commit(changeOf(change, "Again", { key: change.key })))).toBeNull()
+  expect((await load(id)).row!.version).toBe(1)
+  expect(await events()).toHaveLength(1)
+})
+
 test("200 races of two changes leave no key without its event", async () => {
   const rows = await Promise.all(Array.from({ length: 200 }, () => created()))
   await Promise.all(rows.flatMap(({ change }) => ["one", "two"].map((name) => run(ledger.commit(changeOf(change, name, { key: key() }))))))

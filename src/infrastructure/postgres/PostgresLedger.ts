@@ -13,7 +13,7 @@ const keptOf = (columns: Columns): KeptAnswer | null => columns["kept_request"] 
   request: columns["kept_request"],
   status: columns["kept_status"],
   id: columns["kept_entity"],
-  version: Number(columns["kept_version"]),
+  version: columns["kept_version"] === null ? null : Number(columns["kept_version"]),
   items: columns["kept_items"]
 }
 

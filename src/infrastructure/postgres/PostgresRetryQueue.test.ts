@@ -145,16 +145,16 @@ test("only a dead row is discarded", async () => {
 })
 
 test("everybody may owe, settle, postpone and release the same rows at once", async () => {
-  const debts = await owing(40)
-  const rows = await run(queue.select(null, 100))
-  const backwards = [...debts].reverse()
-  for (let round = 0; round < 5; round++) {
+  const debts = await owing(300), backwards = [...debts].reverse()
+  for (let round = 0; round < 8; round++) {
+    const rows = await run(queue.select(null, 1_000))
+    const postponed = rows.map((row) => ({ row, delayMilliseconds: 0, reason: "r", dead: false }))
     await Promise.all([
-      run(queue.owe(debts)), run(queue.owe(backwards)), run(queue.release(null, true)), run(queue.owe(backwards)), run(queue.settle([...rows].reverse())),
-      run(queue.postpone(rows.map((row) => ({ row, delayMilliseconds: 0, reason: "r", dead: false }))))
+      run(queue.postpone(postponed)), run(queue.postpone([...postponed].reverse())), run(queue.release(null, true)), run(queue.owe(backwards)),
+      run(queue.settle([...rows].reverse())), run(queue.settle(rows)), run(queue.owe(debts))
     ])
   }
-  expect((await all()).length).toBe(40)
-  const { rows: [deadlocks] } = await pool.query("select deadlocks::integer from pg_stat_database where datname = current_database()")
-  expect(deadlocks.deadlocks).toBe(0)
+  expect((await all()).length).toBe(300)
+  const { rows: [database] } = await pool.query("select deadlocks::integer from pg_stat_database where datname = current_database()")
+  expect(database.deadlocks).toBe(0)
 })
