@@ -28,7 +28,10 @@ export const MAX_INTEGER = Number.MAX_SAFE_INTEGER
 
 // U+0000 cannot be kept by Postgres, a lone surrogate not by UTF-8: either would come back changed.
 const storable = Schema.makeFilter<string>((text) =>
-  text.includes("\u0000") ? "must not contain U+0000" : text.isWellFormed() ? undefined : "must not contain a lone surrogate")
+  text.includes("\u0000") ? "must not contain U+0000" : text.isWellFormed() ? undefined : "must not contain a lone surrogate", {
+  // Of surrogates a pattern cannot speak: without its flag `u`, which JSON Schema only recommends, it would refuse every emoji.
+  toJsonSchema: () => ({ pattern: "^[^\\u0000]*$" })
+})
 
 const text = (longest: number): FieldType<string> => ({
   schema: Schema.String.check(
@@ -40,10 +43,14 @@ const text = (longest: number): FieldType<string> => ({
   optional: false
 })
 
-const integer = (minimum: number, maximum: number): FieldType<number> => ({
+export const integer = (minimum: number, maximum: number): FieldType<number> => ({
   schema: Schema.Number.check(
     Schema.makeFilter((n: number) =>
-      Number.isInteger(n) && n >= minimum && n <= maximum ? undefined : `must be an integer from ${minimum} to ${maximum}`)
+      Number.isInteger(n) && n >= minimum && n <= maximum ? undefined : `must be an integer from ${minimum} to ${maximum}`, {
+      // By this name Effect knows that it is finite, and that JSON needs no texts for infinity.
+      representation: { id: "effect/schema/isInt", payload: null },
+      toJsonSchema: () => ({ type: "integer", minimum, maximum })
+    })
   ),
   storage: "integer",
   optional: false
@@ -52,7 +59,7 @@ const integer = (minimum: number, maximum: number): FieldType<number> => ({
 /** A difference: any integer but zero. */
 export const Delta: FieldType<number> = {
   ...integer(-MAX_INTEGER, MAX_INTEGER),
-  schema: integer(-MAX_INTEGER, MAX_INTEGER).schema.pipe(Schema.check(Schema.makeFilter((n: number) => n === 0 ? "must not be 0" : undefined)))
+  schema: integer(-MAX_INTEGER, MAX_INTEGER).schema.pipe(Schema.check(Schema.makeFilter((n: number) => n === 0 ? "must not be 0" : undefined, { toJsonSchema: () => ({ not: { const: 0 } }) })))
 }
 
 export const Text = text(200)
@@ -60,13 +67,13 @@ export const LongText = text(2_000)
 export const Count = integer(0, MAX_INTEGER)
 
 const Currency = Schema.String.check(
-  Schema.makeFilter((code: string) => CURRENCIES.has(code) ? undefined : "must be a currency code of ISO 4217, such as EUR")
-)
+  Schema.makeFilter((code: string) => CURRENCIES.has(code) ? undefined : "must be a currency code of ISO 4217, such as EUR", { toJsonSchema: () => ({ enum: [...CURRENCIES] }) })
+).annotate({ identifier: "Currency" })
 
 export interface Money { readonly amount: number; readonly currency: string }
 export const Money: FieldType<Money> = {
-  schema: Schema.Struct({ amount: Count.schema, currency: Currency }),
-  patch: Schema.Struct({ amount: Schema.optionalKey(Count.schema), currency: Schema.optionalKey(Currency) }) as unknown as Schema.Codec<Partial<Money>>,
+  schema: Schema.Struct({ amount: Count.schema, currency: Currency }).annotate({ identifier: "Money", description: "An amount in minor units, such as cents." }),
+  patch: Schema.Struct({ amount: Schema.optionalKey(Count.schema), currency: Schema.optionalKey(Currency) }).annotate({ identifier: "MoneyPatch" }) as unknown as Schema.Codec<Partial<Money>>,
   storage: "money",
   optional: false
 }

@@ -8,6 +8,8 @@ export interface CommandType<I extends FieldTypes> {
   /** `create`: POST on the kind; `change`: PATCH on the entity; `delete`: DELETE; `{ action }`: POST on a sub-resource. */
   readonly at: "create" | "change" | "delete" | { readonly action: string }
   readonly input: I
+  /** What `decide` can refuse it with. A value that is taken is not named: `unique` does that. */
+  readonly refuses?: readonly Problem[]
 }
 
 type Tagged<T extends Readonly<Record<string, unknown>>> = { [N in keyof T & string]: { readonly type: N; readonly data: T[N] } }[keyof T & string]
@@ -68,6 +70,9 @@ export interface Command {
   readonly name: string
   readonly at: CommandType<FieldTypes>["at"]
   readonly input: Schema.Codec<State>
+  /** The names of its input. */
+  readonly takes: readonly string[]
+  readonly refuses: readonly Problem[]
 }
 
 const inputSchema = (command: CommandType<FieldTypes>): Schema.Codec<State> =>
@@ -96,7 +101,7 @@ export const defineKind = <E extends Readonly<Record<string, object>>>() =>
       unique: shape.unique as Readonly<Record<string, Problem | undefined>>,
       filters: shape.filters,
       commands: Object.fromEntries(Object.entries<CommandType<FieldTypes>>(shape.commands).map(([name, command]) =>
-        [name, { name, at: command.at, input: inputSchema(command) }])),
+        [name, { name, at: command.at, input: inputSchema(command), takes: Object.keys(command.input), refuses: command.refuses ?? [] }])),
       decide: (command, input, state) => decide[command]!(shape.commands[command]!.at === "change" ? merged(shape.fields, input, state!) : input, state),
       evolve: (event, state) => evolve[event.type]!(event.data, state)
     }

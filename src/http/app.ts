@@ -3,15 +3,19 @@ import { Hono } from "hono"
 import type { Context as HonoContext } from "hono"
 import { ApiKeys } from "../domain/access/ApiKeys.ts"
 import type { Principal } from "../domain/access/ApiKeys.ts"
+import { IssuedTokens } from "../domain/access/IssuedTokens.ts"
+import { RateLimiter } from "../domain/access/RateLimiter.ts"
 import type { Kind } from "../domain/Kind.ts"
 import { Log } from "../domain/observe/Log.ts"
 import { Metrics } from "../domain/observe/Metrics.ts"
 import { HttpProblem, problemOf } from "./problems.ts"
+import { quotaHeaders } from "./quota.ts"
 import { requestId, traceparent } from "./request/headers.ts"
 import type { TraceContext } from "./request/headers.ts"
 import { defect, problem } from "./respond.ts"
-import type { Reply } from "./respond.ts"
+import type { Headers, Reply } from "./respond.ts"
 import type { Route } from "./route.ts"
+import { withDocuments } from "./routes/documents.ts"
 import { feedRoutes } from "./routes/feed.ts"
 import { openRoutes } from "./routes/open.ts"
 import { operatorRoutes } from "./routes/operators.ts"
@@ -40,12 +44,12 @@ const patternOf = (path: string) => new RegExp(`^${path.replace(/:[a-z]+/gi, "[^
 /** The routes of all kinds, and before each of them the checks that need no body: key, scope, path, method. */
 const make = (kinds: readonly Kind[], options: { readonly opsPort: boolean }) =>
   Effect.gen(function*() {
-    const keys = yield* ApiKeys, log = yield* Log, metrics = yield* Metrics
+    const keys = yield* ApiKeys, tokens = yield* IssuedTokens, { take } = yield* RateLimiter, log = yield* Log, metrics = yield* Metrics
 
     const authenticate = async (c: HonoContext): Promise<Principal> => {
       const key = BEARER.exec(c.req.header("authorization") ?? "")?.[1]
       // The key of a development machine is nobody's anywhere else.
-      const principal = key === undefined || (key === "dev" && !LOCAL.test(c.req.header("host") ?? "")) ? null : await keys.authenticate(key)
+      const principal = key === undefined || (key === "dev" && !LOCAL.test(c.req.header("host") ?? "")) ? null : await keys.authenticate(key) ?? await tokens.authenticate(key)
       if (principal === null) throw new HttpProblem("unauthenticated", "A valid key is needed.", { headers: { "WWW-Authenticate": "Bearer" } })
       return principal
     }
@@ -56,9 +60,14 @@ const make = (kinds: readonly Kind[], options: { readonly opsPort: boolean }) =>
       // Made when somebody wants it: a read that is answered from the cache does not.
       let traced: TraceContext | null = null
       const trace = () => traced ??= traceparent(c.req.header("traceparent"))
-      let reply: Reply
+      let reply: Reply, quota: Headers | undefined
       try {
         const principal = scopes === null ? NOBODY : await authenticate(c)
+        if (take !== null && scopes !== null) {
+          const taken = await take(principal.id)
+          quota = quotaHeaders(taken)
+          if (!taken.allowed) throw new HttpProblem("rate-limited", `The key may send ${taken.limit} requests in a second.`, { headers: { "Retry-After": "1" } })
+        }
         const missing = scopes?.find((scope) => !principal.scopes.has(scope))
         if (missing !== undefined) throw new HttpProblem("forbidden", `The key has not the scope ${missing}.`)
         reply = await handle({ c, principal, requestId: id, trace })
@@ -68,7 +77,7 @@ const make = (kinds: readonly Kind[], options: { readonly opsPort: boolean }) =>
         reply = known === null ? defect(id) : problem(known, id)
       }
       metrics.request(pattern, c.req.method, reply.status, performance.now() - began)
-      return new Response(reply.body as Uint8Array<ArrayBuffer>, { status: reply.status, headers: { ...reply.headers, "X-Request-Id": id } })
+      return new Response(reply.body as Uint8Array<ArrayBuffer>, { status: reply.status, headers: { ...reply.headers, ...quota, "X-Request-Id": id } })
     }
 
     const appOf = (routes: readonly Route[], withoutKey: boolean): Hono => {
@@ -91,7 +100,7 @@ const make = (kinds: readonly Kind[], options: { readonly opsPort: boolean }) =>
     const feed = yield* feedRoutes(kinds)
     const routes: readonly Route[] = [...yield* readRoutes(kinds), ...yield* writeRoutes(kinds), ...feed.routes, ...yield* operatorRoutes(kinds), ...yield* openRoutes]
     return Apps.of({
-      main: appOf(options.opsPort ? routes.filter(({ ops }) => ops !== true) : routes, false),
+      main: appOf(withDocuments(options.opsPort ? routes.filter(({ ops }) => ops !== true) : routes), false),
       ops: options.opsPort ? appOf(routes.filter(({ ops }) => ops === true), true) : null,
       closeStreams: feed.close
     })

@@ -1,4 +1,6 @@
 import { Effect, Layer } from "effect"
+import { IssuedTokens } from "../domain/access/IssuedTokens.ts"
+import { RateLimiter } from "../domain/access/RateLimiter.ts"
 import { CacheAccess } from "../domain/cache/CacheAccess.ts"
 import { layerCacheReturn } from "../domain/cache/CacheReturn.ts"
 import { Keyspace } from "../domain/cache/Keyspace.ts"
@@ -12,6 +14,7 @@ import { Replay } from "../domain/sync/Replay.ts"
 import { WriteThrough } from "../domain/sync/WriteThrough.ts"
 import type { Configuration } from "./configuration/readConfiguration.ts"
 import { layerNodeIdentifiers } from "./crypto/NodeIdentifiers.ts"
+import { layerJwtTokens } from "./jwt/JwtTokens.ts"
 import { layerMemoryCache } from "./memory/MemoryCache.ts"
 import { layerPrometheusMetrics } from "./metrics/PrometheusMetrics.ts"
 import { layerPgBossLeases } from "./pgboss/PgBossLeases.ts"
@@ -34,6 +37,9 @@ const layerPostgres = ({ DATABASE_URL, DATABASE_POOL_MAX }: Running) => Postgres
 
 const layerKeys = (running: Running) => layerPostgresApiKeys({ bootstrapKey: running.BOOTSTRAP_API_KEY, devKey: running.embedded })
 
+const layerTokens = ({ JWT_ISSUER: issuer, JWT_AUDIENCE: audience, JWT_JWKS_URL: url }: Running) =>
+  issuer === null ? IssuedTokens.none : layerJwtTokens({ issuer, audience: audience!, url: url! })
+
 /** What the command line needs: keys and the queue. Needs `Log`. */
 export const layerTools = (running: Running) => Layer.mergeAll(layerKeys(running), layerPostgresRetryQueue).pipe(Layer.provideMerge(layerPostgres(running)))
 
@@ -49,7 +55,8 @@ export const layerServices = (running: Running) => {
     Layer.provideMerge(Layer.mergeAll(identified, Keyspace.layer(running.CACHE_PARTITIONS), layerPrometheusMetrics())),
     Layer.provideMerge(layerPostgres(running))
   )
-  return Layer.mergeAll(Commands.layer, Queries.layer({ ...ttl, lane, fallback: running.POSTGRES_FALLBACK_ENABLED }), RelayLag.layer, Replay.layer({ kinds, ...ttl }), layerCacheReturn).pipe(
+  const entrance = Layer.merge(RateLimiter.layer(running.RATE_LIMIT_PER_SECOND), layerTokens(running))
+  return Layer.mergeAll(entrance, Commands.layer, Queries.layer({ ...ttl, lane, fallback: running.POSTGRES_FALLBACK_ENABLED }), RelayLag.layer, Replay.layer({ kinds, ...ttl }), layerCacheReturn).pipe(
     Layer.provideMerge(WriteThrough.layer(ttl)),
     Layer.provideMerge(CacheAccess.layer({ attempts: running.FALLBACK_RETRY_ATTEMPTS, syncBudgetMilliseconds: running.SYNC_BUDGET_MS })),
     Layer.provideMerge(ports)

@@ -40,6 +40,7 @@ const naive = (): Cache["Service"] => {
     },
     evict: async ({ text }) => remove([text]),
     describe: async ({ text }) => ({ value: held.get(text) ?? null, ttlMilliseconds: LEASE_MILLISECONDS }),
+    count: null,
     ping: async () => {}
   }
 }

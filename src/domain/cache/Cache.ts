@@ -74,6 +74,8 @@ export class Cache extends Context.Service<Cache, {
   /** As an eviction would. */
   readonly evict: (key: Key) => Promise<void>
   readonly describe: (key: Key) => Promise<Described>
+  /** One more under a name that lives so long from its first on; answers how many. Null where no other process counts there too. */
+  readonly count: ((name: string, ttlMilliseconds: number) => Promise<number>) | null
   readonly ping: () => Promise<void>
 }>()("holdfast/cache/Cache") {}
 

@@ -40,6 +40,10 @@ export class CacheAccess extends Context.Service<CacheAccess, {
   readonly store: (puts: readonly Put[]) => Access<readonly Outcome[]>
   readonly fill: (puts: readonly Put[]) => Access<readonly Outcome[]>
   readonly evict: (key: Key) => Access<void>
+  /** What somebody else keeps in the same server: under the same breaker and deadline. */
+  readonly call: <A>(operation: () => Promise<A>) => Access<A>
+  /** One more under a name that lives so long; null while the cache is away, or where no other process counts there. */
+  readonly count: (name: string, ttlMilliseconds: number) => Promise<number | null>
   /** Any other command, for those who work on the cache itself: under a deadline of 2 s. */
   readonly work: <A>(operation: (cache: Cache["Service"]) => Promise<A>) => Access<A>
   /** Becomes true for partitions again, and for the breaker. Only `CacheReturn` calls these. */
@@ -120,6 +124,12 @@ export class CacheAccess extends Context.Service<CacheAccess, {
         store: (puts) => guarded(() => cache.store(puts), () => options.syncBudgetMilliseconds),
         fill: (puts) => guarded(() => cache.fill(puts), () => breaker.deadline),
         evict: (key) => guarded(() => cache.evict(key), () => breaker.deadline),
+        call: (operation) => guarded(operation, () => breaker.deadline),
+        count: async (name, ttlMilliseconds) => {
+          const { count } = cache
+          if (breaker.open || count === null) return null
+          return (await attempt(() => count(name, ttlMilliseconds), breaker.deadline))?.answer ?? null
+        },
         work: (operation) => Effect.suspend(() => breaker.open
           ? unavailable("breaker open")
           : Effect.tryPromise({ try: () => operation(cache), catch: (cause) => new CacheUnavailable({ reason: String(cause) }) }).pipe(

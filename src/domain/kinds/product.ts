@@ -28,7 +28,7 @@ export const product = defineKind<{
   commands: {
     CreateProduct: { at: "create", input: { sku: Text, name: Text, description: optional(LongText), price: Money, stock: Count } },
     ChangeProduct: { at: "change", input: { name: Text, description: optional(LongText), price: Money, status: oneOf("active", "discontinued") } },
-    AdjustStock: { at: { action: "stock-adjustments" }, input: { delta: Delta, reason: optional(LongText) } },
+    AdjustStock: { at: { action: "stock-adjustments" }, input: { delta: Delta, reason: optional(LongText) }, refuses: ["insufficient-stock", "invalid"] },
     DeleteProduct: { at: "delete", input: {} }
   },
   decide: {

@@ -6,6 +6,7 @@ import { formatPosition } from "../../domain/ledger/Position.ts"
 import type { Position } from "../../domain/ledger/Position.ts"
 import { Log } from "../../domain/observe/Log.ts"
 import type { Exchange } from "../Exchange.ts"
+import { changesOperation } from "../openapi/open.ts"
 import { HttpProblem } from "../problems.ts"
 import { position, positionOf, queryOf } from "../query.ts"
 import { NO_STORE } from "../respond.ts"
@@ -17,6 +18,8 @@ const COMMENT_EVERY = 15_000
 const PIECE = 500
 /** A listener that leaves so many pieces unread is closed, and resumes by its id. */
 const MOST_UNREAD = 8
+
+const beginning = { after: position }
 
 const utf8 = new TextEncoder()
 
@@ -98,12 +101,12 @@ export const feedRoutes = (kinds: readonly Kind[]) =>
 
     const listen = async (exchange: Exchange): Promise<Reply> => {
       const { principal } = exchange
-      const from = lastOf(exchange) ?? queryOf(exchange, { after: position }).after ?? (await run(outbox.end))
+      const from = lastOf(exchange) ?? queryOf(exchange, beginning).after ?? (await run(outbox.end))
       const wanted = kinds.filter(({ scope }) => principal.scopes.has(`${scope}:read`)).map(({ name }) => name)
       return { status: 200, headers: { "Content-Type": "text/event-stream", "Cache-Control": NO_STORE, "X-Accel-Buffering": "no" }, body: stream(wanted, from) }
     }
     return {
-      routes: [{ method: "GET", path: "/v1/changes", scopes: ["changes:read"], handle: listen }] satisfies readonly Route[],
+      routes: [{ method: "GET", path: "/v1/changes", scopes: ["changes:read"], about: changesOperation(beginning), handle: listen }] satisfies readonly Route[],
       close: () => { for (const close of closers) close() }
     }
   })

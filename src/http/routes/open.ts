@@ -5,6 +5,7 @@ import { Ledger } from "../../domain/ledger/Ledger.ts"
 import { Metrics } from "../../domain/observe/Metrics.ts"
 import { RelayLag } from "../../domain/sync/RelayLag.ts"
 import { RetryQueue } from "../../domain/sync/RetryQueue.ts"
+import { healthOperation, metricsOperation, problemOperation, readyOperation } from "../openapi/open.ts"
 import { HttpProblem, PROBLEMS } from "../problems.ts"
 import type { ProblemType } from "../problems.ts"
 import { json, NO_STORE } from "../respond.ts"
@@ -38,13 +39,14 @@ export const openRoutes = Effect.gen(function*() {
   }
 
   return [
-    { method: "GET", path: "/healthz", scopes: null, ops: true, handle: () => json(200, { status: "ok" }, { "Cache-Control": NO_STORE }) },
-    { method: "GET", path: "/readyz", scopes: null, ops: true, handle: ready },
-    { method: "GET", path: "/metrics", scopes: ["ops:read"], ops: true, openOnOpsPort: true, handle: measure },
+    { method: "GET", path: "/healthz", scopes: null, ops: true, about: healthOperation, handle: () => json(200, { status: "ok" }, { "Cache-Control": NO_STORE }) },
+    { method: "GET", path: "/readyz", scopes: null, ops: true, about: readyOperation, handle: ready },
+    { method: "GET", path: "/metrics", scopes: ["ops:read"], ops: true, openOnOpsPort: true, about: metricsOperation, handle: measure },
     {
       method: "GET",
       path: "/problems/:name",
       scopes: null,
+      about: problemOperation,
       handle: async ({ c }) => {
         const name = c.req.param("name")!
         if (!(name in PROBLEMS)) throw new HttpProblem("not-found", "There is no such problem.")

@@ -16,8 +16,9 @@ import { Replay } from "../../domain/sync/Replay.ts"
 import { RetryQueue } from "../../domain/sync/RetryQueue.ts"
 import { bodyOf } from "../Exchange.ts"
 import type { Exchange } from "../Exchange.ts"
+import { discardOperation, evictOperation, explainOperation, queueSizeOperation, replayOperation, retryQueueOperation, statsOperation } from "../openapi/operators.ts"
 import { HttpProblem } from "../problems.ts"
-import { cursor, formatCursor, limit, nextLink, optional, queryOf, uuid } from "../query.ts"
+import { cursor, formatCursor, Id, limit, nextLink, optional, queryOf, uuid } from "../query.ts"
 import { json, noContent, NO_STORE } from "../respond.ts"
 import type { Reply } from "../respond.ts"
 import type { Route } from "../route.ts"
@@ -30,7 +31,7 @@ const read = ["ops:read"], write = ["ops:write"]
 
 const replayRequest = (kinds: readonly Kind[]) => Schema.Struct({
   kind: Schema.optionalKey(Schema.Literals(kinds.map(({ name }) => name))),
-  id: Schema.optionalKey(Schema.String.check(Schema.makeFilter((text: string) => uuid(text) === null ? "must be an id" : undefined))),
+  id: Schema.optionalKey(Id),
   dryRun: Schema.optionalKey(Schema.Boolean)
 }) as unknown as Schema.Codec<{ readonly kind?: string; readonly id?: string; readonly dryRun?: boolean }>
 
@@ -40,6 +41,11 @@ const rowKey = (text: string) => {
   return id === undefined || uuid(id) === null || rest.length > 0 ? null : { kind: kind!, id }
 }
 const stateOf = (text: string) => STATES.find((state) => state === text) ?? null
+const narrowing = {
+  limit,
+  cursor: cursor(rowKey),
+  state: optional(stateOf, `must be one of ${STATES.join(", ")}`, { description: "Only those in this state.", type: "string", enum: STATES })
+}
 
 /** What the entry is, held against the row; versions first, then whether there is one at all. */
 const verdictOf = (row: Row | undefined, entry: Entry | null, damaged: boolean) => {
@@ -85,7 +91,7 @@ export const operatorRoutes = (kinds: readonly Kind[]) =>
     })
 
     const list = async (exchange: Exchange): Promise<Reply> => {
-      const { limit: size, cursor: after, state } = queryOf(exchange, { limit, cursor: cursor(rowKey), state: optional(stateOf, `must be one of ${STATES.join(", ")}`) })
+      const { limit: size, cursor: after, state } = queryOf(exchange, narrowing)
       const rows = await run(queue.list({ after, limit: size + 1, state }))
       const items = rows.slice(0, size).map(({ kind, id, version, reason, attempts, firstFailedAt, nextAttemptAt, state: is }) =>
         ({ kind, id, versionId: version, reason, attempts, firstFailedAt, nextAttemptAt, state: is }))
@@ -151,12 +157,12 @@ export const operatorRoutes = (kinds: readonly Kind[]) =>
     }
 
     return [
-      { method: "GET", path: "/ops/queue-size", scopes: read, ops: true, handle: async () => json(200, await run(queueSize), headers) },
-      { method: "GET", path: "/ops/stats", scopes: read, ops: true, handle: async () => json(200, await run(stats), headers) },
-      { method: "GET", path: "/ops/retry-queue", scopes: read, ops: true, handle: list },
-      { method: "POST", path: "/ops/retry-queue/replay", scopes: write, ops: true, handle: replayNow },
-      { method: "DELETE", path: "/ops/retry-queue/:kind/:id", scopes: write, ops: true, handle: discard },
-      { method: "GET", path: "/ops/entries/:kind/:id", scopes: read, ops: true, handle: explain },
-      { method: "DELETE", path: "/ops/entries/:kind/:id", scopes: write, ops: true, handle: evict }
+      { method: "GET", path: "/ops/queue-size", scopes: read, ops: true, about: queueSizeOperation, handle: async () => json(200, await run(queueSize), headers) },
+      { method: "GET", path: "/ops/stats", scopes: read, ops: true, about: statsOperation, handle: async () => json(200, await run(stats), headers) },
+      { method: "GET", path: "/ops/retry-queue", scopes: read, ops: true, about: retryQueueOperation(kinds, narrowing), handle: list },
+      { method: "POST", path: "/ops/retry-queue/replay", scopes: write, ops: true, about: replayOperation(replayOf), handle: replayNow },
+      { method: "DELETE", path: "/ops/retry-queue/:kind/:id", scopes: write, ops: true, about: discardOperation, handle: discard },
+      { method: "GET", path: "/ops/entries/:kind/:id", scopes: read, ops: true, about: explainOperation, handle: explain },
+      { method: "DELETE", path: "/ops/entries/:kind/:id", scopes: write, ops: true, about: evictOperation, handle: evict }
     ] satisfies readonly Route[]
   })

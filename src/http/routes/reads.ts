@@ -12,6 +12,8 @@ import { Queries } from "../../domain/Queries.ts"
 import type { Freshness } from "../../domain/Queries.ts"
 import { readable } from "../Exchange.ts"
 import type { Exchange } from "../Exchange.ts"
+import { historyOperation, listOperation, oneOperation } from "../openapi/kinds.ts"
+import { Schemas } from "../openapi/Schemas.ts"
 import { HttpProblem } from "../problems.ts"
 import { cursor, formatCursor, limit, nextLink, optional, queryOf, uuid, version } from "../query.ts"
 import type { Parameter } from "../query.ts"
@@ -86,8 +88,9 @@ export const readRoutes = (kinds: readonly Kind[]) =>
       return matches(ifNoneMatch(exchange.c.req.header("if-none-match")), version) ? noContent(304, headers) : jsonBytes(200, payloadOf(kind, was, was.state), headers)
     }
 
+    const events = { limit, cursor: cursor((text) => /^\d{1,15}$/.test(text) ? Number(text) : null) }
     const history = (kind: Kind) => async (exchange: Exchange): Promise<Reply> => {
-      const asked = queryOf(exchange, { limit, cursor: cursor((text) => /^\d{1,15}$/.test(text) ? Number(text) : null) })
+      const asked = queryOf(exchange, events)
       const id = idOf(exchange)
       const records = await run(outbox.history(kind, id, asked.cursor ?? 0, Number.MAX_SAFE_INTEGER, asked.limit + 1))
       if (records.length === 0 && (await run(ledger.rows(kind, [id]))).rows.size === 0) throw notFound()
@@ -101,12 +104,14 @@ export const readRoutes = (kinds: readonly Kind[]) =>
 
     const filtersOf = (kind: Kind): Readonly<Record<string, Parameter<string | null>>> =>
       Object.fromEntries(kind.filters.map((field) => {
-        const known = (text: string) => "faults" in check(kind.fields[field]!.schema, text) ? null : text
-        return [field, optional(known, "is no value of this field")]
+        const { schema } = kind.fields[field]!
+        const known = (text: string) => "faults" in check(schema, text) ? null : text
+        return [field, optional(known, "is no value of this field", { description: `Only those whose ${field} is this.`, ...new Schemas().of(schema) })]
       }))
 
-    const list = (kind: Kind) => async (exchange: Exchange): Promise<Reply> => {
-      const { limit: size, cursor: after, ...narrowed } = queryOf(exchange, { limit, cursor: cursor(uuid), ...filtersOf(kind) })
+    const asking = (kind: Kind) => ({ limit, cursor: cursor(uuid), ...filtersOf(kind) })
+    const list = (kind: Kind, parameters: ReturnType<typeof asking>) => async (exchange: Exchange): Promise<Reply> => {
+      const { limit: size, cursor: after, ...narrowed } = queryOf(exchange, parameters)
       const where = Object.fromEntries(Object.entries<string | null>(narrowed).filter((entry): entry is [string, string] => entry[1] !== null))
       const page = await run(queries.list(kind, { after, limit: size, where }, freshnessOf(exchange)))
       const nextCursor = page.next === null ? null : formatCursor(page.next)
@@ -118,11 +123,11 @@ export const readRoutes = (kinds: readonly Kind[]) =>
     }
 
     return kinds.flatMap((kind): readonly Route[] => {
-      const scopes = [`${kind.scope}:read`]
+      const scopes = [`${kind.scope}:read`], parameters = asking(kind)
       return [
-        { method: "GET", path: `/v1/${kind.plural}`, scopes, handle: list(kind) },
-        { method: "GET", path: `/v1/${kind.plural}/:id`, scopes, handle: one(kind) },
-        { method: "GET", path: `/v1/${kind.plural}/:id/events`, scopes, handle: history(kind) }
+        { method: "GET", path: `/v1/${kind.plural}`, scopes, about: listOperation(kind, parameters), handle: list(kind, parameters) },
+        { method: "GET", path: `/v1/${kind.plural}/:id`, scopes, about: oneOperation(kind), handle: one(kind) },
+        { method: "GET", path: `/v1/${kind.plural}/:id/events`, scopes, about: historyOperation(kind, events), handle: history(kind) }
       ]
     })
   })

@@ -8,6 +8,7 @@ import type { IdempotencyKey } from "../../domain/ledger/Ledger.ts"
 import { formatToken } from "../../domain/ledger/Token.ts"
 import { bodyOf, causeOf, keyOf, readable } from "../Exchange.ts"
 import type { Exchange } from "../Exchange.ts"
+import { batchOperation, commandOperation } from "../openapi/kinds.ts"
 import { PROBLEMS } from "../problems.ts"
 import type { FieldFault, ProblemName } from "../problems.ts"
 import { uuid } from "../query.ts"
@@ -20,10 +21,14 @@ import { check, invalid, valid } from "../validate.ts"
 const JSON_ONLY = ["application/json"], PATCHES = ["application/json", "application/merge-patch+json"]
 const MOST_ITEMS = 1_000
 
-const Batch = Schema.Struct({
-  items: Schema.Array(Schema.Unknown).check(Schema.makeFilter((items) =>
-    items.length >= 1 && items.length <= MOST_ITEMS ? undefined : `must have 1 to ${MOST_ITEMS} items`))
+const batchOf = (item: Schema.Codec<unknown>) => Schema.Struct({
+  items: Schema.Array(item).check(Schema.makeFilter(
+    (items) => items.length >= 1 && items.length <= MOST_ITEMS ? undefined : `must have 1 to ${MOST_ITEMS} items`,
+    { toJsonSchema: () => ({ minItems: 1, maxItems: MOST_ITEMS }) }
+  ))
 }) as unknown as Schema.Codec<{ readonly items: readonly unknown[] }>
+/** What is wrong with an item is said of the item. */
+const Batch = batchOf(Schema.Unknown)
 
 const sha256 = (...parts: readonly (string | Uint8Array)[]): Uint8Array => {
   const hash = createHash("sha256")
@@ -114,12 +119,12 @@ export const writeRoutes = (kinds: readonly Kind[]) =>
       const scopes = [`${kind.scope}:write`], all = `/v1/${kind.plural}`
       if (command.at === "create") {
         return [
-          { method: "POST", path: all, scopes, handle: withBody(kind, command, JSON_ONLY) },
-          { method: "POST", path: `${all}/batch`, scopes, handle: batch(kind, command) }
+          { method: "POST", path: all, scopes, about: commandOperation(kind, command, JSON_ONLY), handle: withBody(kind, command, JSON_ONLY) },
+          { method: "POST", path: `${all}/batch`, scopes, about: batchOperation(kind, batchOf(command.input), JSON_ONLY), handle: batch(kind, command) }
         ]
       }
-      if (command.at === "change") return [{ method: "PATCH", path: `${all}/:id`, scopes, handle: withBody(kind, command, PATCHES) }]
-      if (command.at === "delete") return [{ method: "DELETE", path: `${all}/:id`, scopes, handle: remove(kind, command) }]
-      return [{ method: "POST", path: `${all}/:id/${command.at.action}`, scopes, handle: withBody(kind, command, JSON_ONLY) }]
+      if (command.at === "change") return [{ method: "PATCH", path: `${all}/:id`, scopes, about: commandOperation(kind, command, PATCHES), handle: withBody(kind, command, PATCHES) }]
+      if (command.at === "delete") return [{ method: "DELETE", path: `${all}/:id`, scopes, about: commandOperation(kind, command, []), handle: remove(kind, command) }]
+      return [{ method: "POST", path: `${all}/:id/${command.at.action}`, scopes, about: commandOperation(kind, command, JSON_ONLY), handle: withBody(kind, command, JSON_ONLY) }]
     }))
   })

@@ -37,6 +37,8 @@ export const readConfiguration = (environment: Environment, process: Process): C
   const memory = cache === "memory" || nothingNamed
   if (cache === "memory" && redis !== null) faults.push("REDIS_URL is set, but CACHE_PROVIDER is memory: remove one of them")
   if (database !== null && rest.DATABASE_URL === null) faults.push("DB_PROVIDER is set, but DATABASE_URL is not")
+  const issuer = [rest.JWT_ISSUER, rest.JWT_AUDIENCE, rest.JWT_JWKS_URL]
+  if (issuer.includes(null) && issuer.some((part) => part !== null)) faults.push("JWT_ISSUER, JWT_AUDIENCE and JWT_JWKS_URL go together: set all of them, or none")
   if (process === "api" || process === "relay") {
     if (memory) faults.push("CACHE_PROVIDER memory is for one process: an api and a relay that are two need redis")
     if (rest.DATABASE_URL === null) faults.push("DATABASE_URL is needed by an api and a relay that are two processes")

@@ -20,6 +20,12 @@ const number = (about: string, fallback: number, minimum: number, maximum: numbe
   parse: (text) => /^\d{1,10}$/.test(text) && Number(text) >= minimum && Number(text) <= maximum ? value(Number(text)) : fault(`must be a whole number from ${minimum} to ${maximum}`)
 })
 
+const optionalNumber = (about: string, minimum: number, maximum: number): Variable<number | null> => ({
+  about,
+  fallback: "",
+  parse: (text) => text === "" ? value(null) : number("", 0, minimum, maximum).parse(text)
+})
+
 const flag = (about: string, fallback: boolean): Variable<boolean> => ({
   about,
   fallback: String(fallback),
@@ -73,11 +79,15 @@ export const VARIABLES = {
   FALLBACK_RETRY_ATTEMPTS: number("Tries at the cache inside its deadline, with backoff from 2 ms.", 3, 1, 10),
   BOOTSTRAP_API_KEY: optional("A key with every scope, for the first steps.", (text) => text.length >= 32 && /^[\x21-\x7e]+$/.test(text) ? null : "must have at least 32 visible ASCII characters"),
   KEYRING_FILE: optional("The file of the keys that seal tiers 2 and 3, made by `npm run holdfast -- keys generate`.", folder),
+  RATE_LIMIT_PER_SECOND: optionalNumber("How many requests one key, or one subject of a JWT, may send in a second, over all processes. Without it as many as it likes.", 1, 1_000_000),
+  JWT_ISSUER: optional("Whose JWTs are taken beside the keys: their `iss`. Goes with JWT_AUDIENCE and JWT_JWKS_URL."),
+  JWT_AUDIENCE: optional("Whom those JWTs must be for: one of their `aud`."),
+  JWT_JWKS_URL: optional("Where the issuer's public keys are; by https unless the way there is safe.", url("https:", "http:")),
   LOG_LEVEL: choice("The least level that is logged.", "info", ["debug", "info", "warn", "error", "silent"])
 } satisfies Readonly<Record<string, Variable<any>>>
 
 /** Variables of providers that this version has not: to ignore one would be to run something else than was asked for. */
 export const NOT_SUPPORTED = [
   "REDIS_CLUSTER_ENABLED", "REDIS_SENTINEL_ENABLED", "DB_REPLICA_URL", "SUBJECT_KEYS_URL", "KEYDB_URL", "KEYDB_HOST", "MEMCACHED_SERVERS", "DATABASE_POOLER",
-  "RATE_LIMIT_PER_SECOND", "JWT_ISSUER", "CACHE_READS"
+  "CACHE_READS"
 ] as const

@@ -119,6 +119,7 @@ export const layerMemoryCache = ({ maxBytes = 64 * 1024 * 1024 }: { readonly max
         const one = find(text)
         return one === null ? { value: null, ttlMilliseconds: null } : { value: one.bytes, ttlMilliseconds: Math.ceil(one.until - performance.now()) }
       },
+      count: null,
       ping: async () => {}
     })
   })

@@ -16,7 +16,7 @@ export interface RedisCacheOptions {
   readonly poolMax?: number
 }
 
-const SETTINGS = {
+export const SETTINGS = {
   lazyConnect: true,
   connectionName: "holdfast",
   disableClientInfo: true,
@@ -49,7 +49,7 @@ const script = (file: string) => {
     })
 }
 
-const runStore = script("store.lua"), runSettle = script("settle.lua"), runPurge = script("purge.lua"), runGiveBack = script("giveBack.lua")
+const runStore = script("store.lua"), runSettle = script("settle.lua"), runPurge = script("purge.lua"), runGiveBack = script("giveBack.lua"), runCount = script("count.lua")
 
 /** The client would send any other array of bytes as the text of its numbers. */
 const bufferOf = (value: Value): Buffer => Buffer.from(value.buffer, value.byteOffset, value.length)
@@ -200,6 +200,7 @@ export const layerRedisCache = (options: RedisCacheOptions) =>
         const [value, ttl] = (await back.multi().getBuffer(key.text).pttl(key.text).exec())!.map(([, answer]) => answer) as [Buffer | null, number]
         return { value, ttlMilliseconds: ttl < 0 ? null : ttl }
       },
+      count: (name, ttlMilliseconds) => runCount(front, [name], [ttlMilliseconds]) as Promise<number>,
       ping: async () => { await Promise.all(all.map((redis) => redis.ping())) }
     })
   }))
