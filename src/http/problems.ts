@@ -1,4 +1,7 @@
+import type { CacheUnavailable } from "../domain/cache/CacheAccess.ts"
 import type { Refusal, ReadRefusal } from "../domain/Refusal.ts"
+
+type Fault = Refusal | ReadRefusal | CacheUnavailable
 
 export interface ProblemType { readonly status: number; readonly title: string; readonly help: string }
 
@@ -55,7 +58,7 @@ export class HttpProblem extends Error {
 const retryAfter = { headers: { "Retry-After": "1" } }
 
 /** What each refusal of the domain is on the wire. A new one without a line here does not compile. */
-const OF_REFUSAL: { readonly [T in (Refusal | ReadRefusal)["_tag"]]: (refusal: Extract<Refusal | ReadRefusal, { _tag: T }>) => HttpProblem } = {
+const OF_REFUSAL: { readonly [T in Fault["_tag"]]: (fault: Extract<Fault, { _tag: T }>) => HttpProblem } = {
   NotFound: () => new HttpProblem("not-found", "There is no such entity."),
   Deleted: () => new HttpProblem("deleted", "The entity was deleted."),
   VersionMismatch: () => new HttpProblem("version-mismatch", "The entity is at another version than If-Match names."),
@@ -64,6 +67,7 @@ const OF_REFUSAL: { readonly [T in (Refusal | ReadRefusal)["_tag"]]: (refusal: E
   KeyInFlight: () => new HttpProblem("idempotency-key-in-flight", "The first request with this Idempotency-Key is still running.", retryAfter),
   TooContended: () => new HttpProblem("unavailable", "Too many others change the same entity at the moment.", retryAfter),
   TokenUnknown: () => new HttpProblem("consistency-token-unknown", "The database does not know the write that a Consistency-Token speaks of."),
+  CacheUnavailable: () => new HttpProblem("unavailable", "The cache cannot be reached at the moment.", retryAfter),
   DatabaseUnavailable: () => new HttpProblem("unavailable", "The database cannot be reached at the moment.", retryAfter),
   UnknownOutcome: () => new HttpProblem("unknown-outcome", "The connection was lost during the commit; whether the change happened is unknown.", retryAfter)
 }
