@@ -2,6 +2,7 @@ import { serve } from "@hono/node-server"
 import type { Server } from "node:http"
 import { Effect, Layer, ManagedRuntime } from "effect"
 import type { Hono } from "hono"
+import { CacheAccess } from "./domain/cache/CacheAccess.ts"
 import { kinds } from "./domain/kinds/kinds.ts"
 import { Log } from "./domain/observe/Log.ts"
 import { Apps } from "./http/app.ts"
@@ -26,15 +27,13 @@ export interface Started {
   readonly stop: () => Promise<void>
 }
 
-/** Everything that is kept on this machine, in one ignored folder. */
-const FOLDER = ".holdfast"
 const PATIENCE = 10_000
 
 /** The database to run on: the one that is named, or an embedded one, migrated. */
-const database = async (configuration: Configuration, environment: Environment, log: Log["Service"]): Promise<{ readonly running: Running; readonly stop: () => Promise<void> }> => {
+const database = async (configuration: Configuration, log: Log["Service"]): Promise<{ readonly running: Running; readonly stop: () => Promise<void> }> => {
   const { DATABASE_URL } = configuration
   if (DATABASE_URL !== null) return { running: { ...configuration, DATABASE_URL, embedded: false }, stop: async () => {} }
-  const postgres = await startEmbeddedPostgres({ folder: environment["HOLDFAST_FOLDER"] || FOLDER, persistent: true })
+  const postgres = await startEmbeddedPostgres({ folder: configuration.HOLDFAST_FOLDER, persistent: true })
   try {
     await Effect.runPromise(migrate(postgres.url, { partitions: configuration.CACHE_PARTITIONS, log }))
   } catch (error) {
@@ -48,10 +47,10 @@ const database = async (configuration: Configuration, environment: Environment, 
 const listen = (app: Hono, hostname: string, port: number): Promise<{ readonly server: Server; readonly url: string }> =>
   new Promise((resolve, reject) => {
     const server = serve({ fetch: app.fetch, hostname, port }, (address) => {
-      server.off("error", reject)
       resolve({ server, url: `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${address.port}` })
     }) as Server
-    server.once("error", reject)
+    // Stays: an error of a server that listens must not end the process.
+    server.on("error", reject)
   })
 
 /** Takes no new request, lets those under way end, and cuts what has not ended after 10 s. */
@@ -66,6 +65,10 @@ const close = (server: Server, closeStreams: () => void): Promise<void> =>
     })
     closeStreams()
   })
+
+/** Waits until the cache may be read or is known to be away, but no longer than a relay takes to work a lane that nobody held. */
+const settled = Effect.flatMap(CacheAccess, (access) =>
+  Effect.sleep("20 millis").pipe(Effect.repeat({ while: () => access.state() === "half-open" }), Effect.timeoutOption("4 seconds")))
 
 /** Starts a process of Holdfast. Rejects with one message that says everything that is wrong. */
 export const start = async (role: Role, environment: Environment): Promise<Started> => {
@@ -85,20 +88,24 @@ export const start = async (role: Role, environment: Environment): Promise<Start
     while (undo.length > 0) await undo.pop()!()
   }
   try {
-    const { running, stop: stopDatabase } = await database(configuration, environment, log)
+    const { running, stop: stopDatabase } = await database(configuration, log)
     undo.push(stopDatabase)
     const services = layerServices(running).pipe(Layer.provideMerge(Layer.succeed(Log, log)))
     const jobs = Layer.mergeAll(layerRelayLanes, layerReplayer, layerUpkeep).pipe(Layer.provide(layerRelaying(running)))
     const http = Apps.layer(kinds, { opsPort: OPS_PORT !== null })
-    const runtime = ManagedRuntime.make((role === "api" ? http : Layer.merge(http, jobs)).pipe(Layer.provide(services)))
+    const runtime = ManagedRuntime.make((role === "api" ? http : Layer.merge(http, jobs)).pipe(Layer.provideMerge(services)))
     undo.push(() => runtime.dispose())
     const apps = await runtime.runPromise(Effect.service(Apps))
+    const servers: Server[] = []
+    undo.push(async () => { await Promise.all(servers.map((server) => close(server, apps.closeStreams))) })
     const at = async (app: Hono | null, port: number): Promise<string | null> => {
       if (app === null) return null
       const { server, url } = await listen(app, HOST, port)
-      undo.push(() => close(server, apps.closeStreams))
+      servers.push(server)
       return url
     }
+    // At first nothing in the cache is trusted; with a relay at work that is over in a moment.
+    await runtime.runPromise(settled)
     // A relay is watched at `OPS_PORT`, and serves nobody else.
     const url = await at(role === "relay" ? null : apps.main, PORT), opsUrl = await at(apps.ops, Number(OPS_PORT))
     log.info("Holdfast is ready", { process: role, url, opsUrl })

@@ -32,7 +32,10 @@ export interface Running extends Configuration { readonly DATABASE_URL: string; 
 const layerCache = ({ REDIS_URL }: Running) => REDIS_URL === null ? layerMemoryCache() : layerRedisCache({ url: REDIS_URL })
 const layerPostgres = ({ DATABASE_URL, DATABASE_POOL_MAX }: Running) => Postgres.layer({ url: DATABASE_URL, poolMax: DATABASE_POOL_MAX })
 
-const layerKeys = (running: Running) => layerPostgresApiKeys({ bootstrapKey: running.BOOTSTRAP_API_KEY, devKey: running.embedded })
+// The key of a development machine is one only where nobody else can knock.
+const LOOPBACK = ["127.0.0.1", "::1", "localhost"]
+const layerKeys = ({ BOOTSTRAP_API_KEY, HOST, embedded }: Running) =>
+  layerPostgresApiKeys({ bootstrapKey: BOOTSTRAP_API_KEY, devKey: embedded && LOOPBACK.includes(HOST) })
 
 /** What the command line needs: keys and the queue. Needs `Log`. */
 export const layerTools = (running: Running) => Layer.mergeAll(layerKeys(running), layerPostgresRetryQueue).pipe(Layer.provideMerge(layerPostgres(running)))

@@ -29,6 +29,11 @@ export class Breaker {
     this.mean += (milliseconds - this.mean) / 8
   }
 
+  /** An answer whose time says nothing of the others'. */
+  answered(): void {
+    this.failures = 0
+  }
+
   failed(): void {
     if (++this.failures < FAILURES || this.open) return
     this.open = true

@@ -73,11 +73,13 @@ export const VARIABLES = {
   FALLBACK_RETRY_ATTEMPTS: number("Tries at the cache inside its deadline, with backoff from 2 ms.", 3, 1, 10),
   BOOTSTRAP_API_KEY: optional("A key with every scope, for the first steps.", (text) => text.length >= 32 && /^[\x21-\x7e]+$/.test(text) ? null : "must have at least 32 visible ASCII characters"),
   KEYRING_FILE: optional("The file of the keys that seal tiers 2 and 3, made by `npm run holdfast -- keys generate`.", folder),
+  HOLDFAST_FOLDER: { about: "Where the embedded Postgres keeps its data. Read only where DATABASE_URL is not set.", fallback: ".holdfast", parse: (text: string) => value(text) },
   LOG_LEVEL: choice("The least level that is logged.", "info", ["debug", "info", "warn", "error", "silent"])
 } satisfies Readonly<Record<string, Variable<any>>>
 
 /** Variables of providers that this version has not: to ignore one would be to run something else than was asked for. */
 export const NOT_SUPPORTED = [
-  "REDIS_CLUSTER_ENABLED", "REDIS_SENTINEL_ENABLED", "DB_REPLICA_URL", "SUBJECT_KEYS_URL", "KEYDB_URL", "KEYDB_HOST", "MEMCACHED_SERVERS", "DATABASE_POOLER",
-  "RATE_LIMIT_PER_SECOND", "JWT_ISSUER", "CACHE_READS"
+  "REDIS_CLUSTER_ENABLED", "REDIS_SENTINEL_ENABLED", "DB_REPLICA_URL", "SUBJECT_KEYS_URL", "KEYDB_URL", "KEYDB_HOST", "KEYDB_PORT", "MEMCACHED_SERVERS", "DATABASE_POOLER",
+  "REDIS_CLUSTER_NODES", "REDIS_SENTINEL_MASTER", "REDIS_SENTINEL_NODES", "REDIS_POOL_MAX", "POSTGRES_FALLBACK_CACHE", "OUTBOX_RETENTION_MONTHS",
+  "AUDIT_BUFFER_SIZE", "AUDIT_FLUSH_MS", "RATE_LIMIT_PER_SECOND", "JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS_URL", "CACHE_READS"
 ] as const
