@@ -69,7 +69,7 @@ export function judge({ files, plan, applied, passes, brokenOff, retries, exclus
   const expectations = expectStock(applied);
   const [throughCache = null, fromDatabase = null] = passes.map((pass): Pass => ({
     read: pass.products.size,
-    cacheStatuses: Object.fromEntries([...pass.cacheStatuses].toSorted()),
+    cacheStatuses: Object.fromEntries([...pass.cacheStatuses].toSorted(([a], [b]) => (a < b ? -1 : 1))),
     differences: compare(expectations, plan.products, pass),
     performance: summarizeLatency(pass.took, pass.seconds),
   }));
@@ -131,5 +131,5 @@ const sum = (numbers: readonly number[]): number => numbers.reduce((total, numbe
 
 function countBy<T>(items: readonly T[], reasonOf: (item: T) => string): Record<string, number> {
   const counts = Object.groupBy(items, reasonOf);
-  return Object.fromEntries(Object.entries(counts).map(([reason, group]) => [reason, group?.length ?? 0]).toSorted());
+  return Object.fromEntries(Object.entries(counts).map(([reason, group]) => [reason, group?.length ?? 0] as const).toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }

@@ -7,5 +7,5 @@ export function explain({ status, problem, body }: Answer): [reason: string, det
   if (!isRecord(body)) return [reason, ""];
   const detail = typeof body.detail === "string" ? [body.detail] : [];
   const errors = Array.isArray(body.errors) ? body.errors.filter(isRecord) : [];
-  return [reason, [...detail, ...errors.map((error) => `${error.pointer ?? error.parameter}: ${error.detail}`)].join("; ")];
+  return [reason, [...detail, ...errors.map((error) => `${String(error.pointer ?? error.parameter)}: ${String(error.detail)}`)].join("; ")];
 }

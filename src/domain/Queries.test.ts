@@ -67,7 +67,7 @@ const gate = async (database: Database) => {
     close: () => keeper.query("select pg_advisory_lock(4711)"),
     open: () => keeper.query("select pg_advisory_unlock(4711)"),
     waiting: async (count: number) => eventually(async () =>
-      (await database.query("select 1 from pg_stat_activity where application_name = 'reader' and wait_event = 'advisory'")).length === count)
+      (await database.query("select 1 from pg_stat_activity where application_name = 'reader' and wait_event = 'advisory' and query like '%products r on%'")).length === count)
   }
 }
 
@@ -218,6 +218,21 @@ describe("with its cache at hand", () => {
     expect(await late).toMatchObject({ entry: { version: 2 }, source: from("stale", true) })
   })
 
+  test("a load whose lease was broken by a change is made again, and what it then brings is stored", async () => {
+    const redis = await freshRedis(), gated = await gate(database)
+    const [reader, writer] = [processOf(await openServices({ database: gated.url, redis: redis.url })), processOf(await openServices({ database: database.url, redis: redis.url }))]
+    for (const { services } of [reader, writer]) await eventually(() => services.get(Cache).ping())
+    const { id } = await writer.create()
+    await writer.evict(id)
+    await gated.close()
+    const early = reader.read(id)
+    await gated.waiting(1)
+    await writer.rename(id, "Torch")
+    await gated.open()
+    expect(await early).toMatchObject({ entry: { version: 2 }, source: from("miss", true) })
+    expect(await writer.read(id)).toMatchObject({ entry: { version: 2 }, source: { from: "hit" } })
+  })
+
   test("a read that fails leaves nothing behind: the next one loads anew", async () => {
     const { id } = await one.create()
     await one.evict(id)
@@ -242,8 +257,14 @@ describe("with its cache at hand", () => {
 
   test("where Postgres does not answer, those that wait for a place are turned away, and do not each wait for its deadline", async () => {
     const proxy = await behindProxy(database.url), reader = processOf(await openServices({ database: proxy.to }))
+    const holder = await database.connect()
+    await holder.query("begin")
+    await holder.query("lock table products in access exclusive mode")
+    const reads = Promise.all(Array.from({ length: 50 }, () => reader.read(randomUUID()).then(() => "answered", ({ reason }) => reason as string)))
+    await eventually(async () => (await database.query("select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()")).length === 10)
     await proxy.cut()
-    const outcomes = await Promise.all(Array.from({ length: 50 }, () => reader.read(randomUUID()).then(() => "answered", ({ reason }) => reason as string)))
+    const outcomes = await reads
+    await holder.query("rollback")
     expect(outcomes).toContain("ECONNREFUSED")
     expect(outcomes.filter((reason) => reason === "too many reads wait for Postgres").length).toBeGreaterThan(20)
   })

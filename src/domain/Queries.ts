@@ -122,9 +122,16 @@ const make = (options: { readonly ttlMilliseconds: number; readonly lane: number
     /** Under a lease if one is free; else what its holder brings, or the row without a fill. */
     const miss = (kind: Kind, key: Key, id: string): Effect.Effect<Loaded, DatabaseUnavailable> =>
       Effect.gen(function*() {
-        const token = identifiers.token()
-        const [given] = yield* Effect.catch(access.lease([key], token), () => Effect.succeed([false]))
-        if (given) return yield* one(kind, key, id, token)
+        let loaded: Loaded | null = null
+        // Twice: a lease is broken by a change, and by the relay that settles one, and then the row may have been read too early.
+        for (let i = 0; i < 2; i++) {
+          const token = identifiers.token()
+          const [given] = yield* Effect.catch(access.lease([key], token), () => Effect.succeed([false]))
+          if (!given) break
+          loaded = yield* one(kind, key, id, token)
+          if (loaded.stored) break
+        }
+        if (loaded !== null) return loaded
         for (let i = 0; i < LOOKS_AGAIN; i++) {
           const look = yield* Effect.promise(() => access.look(key, false))
           if (look?.value != null && !isLease(look.value) && decodeEntry(look.value) !== null) return { value: look.value, stored: false, hit: true }

@@ -20,8 +20,8 @@ export const causeOf = ({ principal, requestId, trace }: Exchange): Cause => ({ 
 
 /** The value of a header that was read, or 400. */
 export const readable = <A>(value: A | Fault): A => {
-  if (typeof value === "object" && value !== null && "fault" in value) throw new HttpProblem("malformed", `${(value as Fault).fault}.`)
-  return value as A
+  if (typeof value === "object" && value !== null && "fault" in value) throw new HttpProblem("malformed", `${value.fault}.`)
+  return value
 }
 
 export interface Body { readonly bytes: Uint8Array; readonly json: unknown }

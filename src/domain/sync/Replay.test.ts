@@ -87,6 +87,14 @@ test("an entity that cannot be encoded is put off, its entry is removed, and aft
   expect(await run(one.replay.round)).toBe(0)
 })
 
+test("a row of a kind that only a newer version knows is put off, and never dead", async () => {
+  const one = await open({ kinds: [] }), id = await one.create()
+  await one.owe(id)
+  await database.query("update sync_retry_queue set attempts = 1000")
+  expect(await run(one.replay.round)).toBe(1)
+  expect(await run(one.queue.list({ after: null, limit: 5, state: null }))).toMatchObject([{ id, attempts: 1_001, state: "delayed", reason: "unknown kind" }])
+})
+
 test("a dry run says what a replay would do, and does nothing", async () => {
   const one = await open(), [current, absent, behind] = [await one.create(), await one.create(), await one.create()]
   await one.evict(absent)

@@ -75,7 +75,7 @@ export const VARIABLES = {
   KEYRING_FILE: optional("The file of the keys that seal tiers 2 and 3, made by `npm run holdfast -- keys generate`.", folder),
   HOLDFAST_FOLDER: { about: "Where the embedded Postgres keeps its data. Read only where DATABASE_URL is not set.", fallback: ".holdfast", parse: (text: string) => value(text) },
   LOG_LEVEL: choice("The least level that is logged.", "info", ["debug", "info", "warn", "error", "silent"])
-} satisfies Readonly<Record<string, Variable<any>>>
+} satisfies Readonly<Record<string, Variable<unknown>>>
 
 /** Variables of providers that this version has not: to ignore one would be to run something else than was asked for. */
 export const NOT_SUPPORTED = [
