@@ -2,7 +2,7 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
-    include: ["src/**/*.test.ts", "test/**/*.test.ts"],
+    include: ["src/**/*.test.ts", "test/**/*.test.ts", "examples/**/*.test.ts"],
     // Processes, not threads: tests start, signal and kill real servers. Two, because every worker keeps a Redis and a share of Postgres busy.
     pool: "forks",
     maxWorkers: 2,
@@ -15,6 +15,7 @@ export default defineConfig({
       provider: "v8",
       include: ["src/**/*.ts"],
       exclude: ["src/**/*.test.ts", "src/**/*.contract.ts"],
+      reportOnFailure: true,
       thresholds: { lines: 100, branches: 100, functions: 100, statements: 100 },
       reporter: [["text", { skipFull: true }], "json-summary"],
     },

@@ -1,12 +1,16 @@
+import { existsSync } from "node:fs"
+import { join } from "node:path"
 import { serve } from "@hono/node-server"
 import type { Server } from "node:http"
 import { Effect, Layer, ManagedRuntime } from "effect"
 import type { Hono } from "hono"
+import { CacheAccess } from "./domain/cache/CacheAccess.ts"
 import { kinds } from "./domain/kinds/kinds.ts"
 import { Log } from "./domain/observe/Log.ts"
 import { Apps } from "./http/app.ts"
 import { readConfiguration } from "./infrastructure/configuration/readConfiguration.ts"
 import type { Configuration, Environment } from "./infrastructure/configuration/readConfiguration.ts"
+import { writeKeyring } from "./infrastructure/crypto/keyringFile.ts"
 import { startEmbeddedPostgres } from "./infrastructure/embedded/EmbeddedPostgres.ts"
 import { layerRelaying, layerServices } from "./infrastructure/live.ts"
 import type { Running } from "./infrastructure/live.ts"
@@ -26,15 +30,23 @@ export interface Started {
   readonly stop: () => Promise<void>
 }
 
-/** Everything that is kept on this machine, in one ignored folder. */
-const FOLDER = ".holdfast"
 const PATIENCE = 10_000
 
+/** The keyring beside the embedded database; made where there is none. */
+const keyring = ({ HOLDFAST_FOLDER }: Configuration, log: Log["Service"]): string => {
+  const path = join(HOLDFAST_FOLDER, "keyring.json")
+  if (!existsSync(path)) {
+    writeKeyring(path)
+    log.warn("A keyring was made: who loses it loses what is sealed with it", { path })
+  }
+  return path
+}
+
 /** The database to run on: the one that is named, or an embedded one, migrated. */
-const database = async (configuration: Configuration, environment: Environment, log: Log["Service"]): Promise<{ readonly running: Running; readonly stop: () => Promise<void> }> => {
+const database = async (configuration: Configuration, log: Log["Service"]): Promise<{ readonly running: Running; readonly stop: () => Promise<void> }> => {
   const { DATABASE_URL } = configuration
   if (DATABASE_URL !== null) return { running: { ...configuration, DATABASE_URL, embedded: false }, stop: async () => {} }
-  const postgres = await startEmbeddedPostgres({ folder: environment["HOLDFAST_FOLDER"] || FOLDER, persistent: true })
+  const postgres = await startEmbeddedPostgres({ folder: configuration.HOLDFAST_FOLDER, persistent: true })
   try {
     await Effect.runPromise(migrate(postgres.url, { partitions: configuration.CACHE_PARTITIONS, log }))
   } catch (error) {
@@ -42,16 +54,16 @@ const database = async (configuration: Configuration, environment: Environment, 
     throw error
   }
   log.info("Embedded PostgreSQL is running", { dataFolder: postgres.dataFolder })
-  return { running: { ...configuration, DATABASE_URL: postgres.url, embedded: true }, stop: postgres.stop }
+  return { running: { ...configuration, DATABASE_URL: postgres.url, KEYRING_FILE: configuration.KEYRING_FILE ?? keyring(configuration, log), embedded: true }, stop: postgres.stop }
 }
 
 const listen = (app: Hono, hostname: string, port: number): Promise<{ readonly server: Server; readonly url: string }> =>
   new Promise((resolve, reject) => {
     const server = serve({ fetch: app.fetch, hostname, port }, (address) => {
-      server.off("error", reject)
       resolve({ server, url: `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${address.port}` })
     }) as Server
-    server.once("error", reject)
+    // Stays: an error of a server that listens must not end the process.
+    server.on("error", reject)
   })
 
 /** Takes no new request, lets those under way end, and cuts what has not ended after 10 s. */
@@ -67,6 +79,10 @@ const close = (server: Server, closeStreams: () => void): Promise<void> =>
     closeStreams()
   })
 
+/** Waits until the cache may be read or is known to be away, but no longer than a relay takes to work a lane that nobody held. */
+const settled = Effect.flatMap(CacheAccess, (access) =>
+  Effect.sleep("20 millis").pipe(Effect.repeat({ while: () => access.state() === "half-open" }), Effect.timeoutOption("4 seconds")))
+
 /** Starts a process of Holdfast. Rejects with one message that says everything that is wrong. */
 export const start = async (role: Role, environment: Environment): Promise<Started> => {
   const configuration = readConfiguration(environment, role)
@@ -78,6 +94,7 @@ export const start = async (role: Role, environment: Environment): Promise<Start
     database: configuration.DATABASE_URL === null ? "embedded PostgreSQL" : "PostgreSQL",
     cache: configuration.REDIS_URL === null ? "memory" : "Redis"
   })
+  if (configuration.DATABASE_URL !== null && configuration.KEYRING_FILE === null) log.info("There are no sessions: they need KEYRING_FILE")
   if (configuration.BOOTSTRAP_API_KEY !== null) log.warn("BOOTSTRAP_API_KEY is set: it has every scope")
 
   const undo: (() => Promise<void>)[] = [() => logging.dispose()]
@@ -85,20 +102,24 @@ export const start = async (role: Role, environment: Environment): Promise<Start
     while (undo.length > 0) await undo.pop()!()
   }
   try {
-    const { running, stop: stopDatabase } = await database(configuration, environment, log)
+    const { running, stop: stopDatabase } = await database(configuration, log)
     undo.push(stopDatabase)
     const services = layerServices(running).pipe(Layer.provideMerge(Layer.succeed(Log, log)))
     const jobs = Layer.mergeAll(layerRelayLanes, layerReplayer, layerUpkeep).pipe(Layer.provide(layerRelaying(running)))
     const http = Apps.layer(kinds, { opsPort: OPS_PORT !== null })
-    const runtime = ManagedRuntime.make((role === "api" ? http : Layer.merge(http, jobs)).pipe(Layer.provide(services)))
+    const runtime = ManagedRuntime.make((role === "api" ? http : Layer.merge(http, jobs)).pipe(Layer.provideMerge(services)))
     undo.push(() => runtime.dispose())
     const apps = await runtime.runPromise(Effect.service(Apps))
+    const servers: Server[] = []
+    undo.push(async () => { await Promise.all(servers.map((server) => close(server, apps.closeStreams))) })
     const at = async (app: Hono | null, port: number): Promise<string | null> => {
       if (app === null) return null
       const { server, url } = await listen(app, HOST, port)
-      undo.push(() => close(server, apps.closeStreams))
+      servers.push(server)
       return url
     }
+    // At first nothing in the cache is trusted; with a relay at work that is over in a moment.
+    await runtime.runPromise(settled)
     // A relay is watched at `OPS_PORT`, and serves nobody else.
     const url = await at(role === "relay" ? null : apps.main, PORT), opsUrl = await at(apps.ops, Number(OPS_PORT))
     log.info("Holdfast is ready", { process: role, url, opsUrl })

@@ -81,12 +81,15 @@ const make = (options: { readonly ttlMilliseconds: number; readonly lane: number
 
     const lane = Semaphore.makeUnsafe(options.lane)
     let waiting = 0
+    const turnedAway = Effect.fail(new DatabaseUnavailable({ reason: "too many reads wait for Postgres" }))
+    /** One that does not answer is asked by as many as the lane has places for; the others would wait for each other's deadlines. */
+    const hopeless = () => waiting > options.lane && !ledger.reachable()
     /** Every read of Postgres on behalf of the cache goes through here. */
     const throughLane = <A>(effect: Effect.Effect<A, DatabaseUnavailable>): Effect.Effect<A, DatabaseUnavailable> => Effect.suspend(() => {
-      if (waiting >= MOST_WAITING) return Effect.fail(new DatabaseUnavailable({ reason: "too many reads wait for Postgres" }))
+      if (waiting >= MOST_WAITING || hopeless()) return turnedAway
       waiting++
       const began = performance.now()
-      return lane.withPermit(effect).pipe(Effect.ensuring(Effect.sync(() => {
+      return lane.withPermit(Effect.suspend(() => hopeless() ? turnedAway : effect)).pipe(Effect.ensuring(Effect.sync(() => {
         waiting--
         metrics.fallbackLatency(performance.now() - began)
       })))
@@ -119,9 +122,16 @@ const make = (options: { readonly ttlMilliseconds: number; readonly lane: number
     /** Under a lease if one is free; else what its holder brings, or the row without a fill. */
     const miss = (kind: Kind, key: Key, id: string): Effect.Effect<Loaded, DatabaseUnavailable> =>
       Effect.gen(function*() {
-        const token = identifiers.token()
-        const [given] = yield* Effect.catch(access.lease([key], token), () => Effect.succeed([false]))
-        if (given) return yield* one(kind, key, id, token)
+        let loaded: Loaded | null = null
+        // Twice: a lease is broken by a change, and by the relay that settles one, and then the row may have been read too early.
+        for (let i = 0; i < 2; i++) {
+          const token = identifiers.token()
+          const [given] = yield* Effect.catch(access.lease([key], token), () => Effect.succeed([false]))
+          if (!given) break
+          loaded = yield* one(kind, key, id, token)
+          if (loaded.stored) break
+        }
+        if (loaded !== null) return loaded
         for (let i = 0; i < LOOKS_AGAIN; i++) {
           const look = yield* Effect.promise(() => access.look(key, false))
           if (look?.value != null && !isLease(look.value) && decodeEntry(look.value) !== null) return { value: look.value, stored: false, hit: true }
@@ -137,17 +147,22 @@ const make = (options: { readonly ttlMilliseconds: number; readonly lane: number
       if (under !== undefined) return { load: under, joined: true }
       const load = run(start())
       flights.set(name, load)
-      const over = () => { if (flights.get(name) === load) flights.delete(name) }
+      const over = () => { flights.delete(name) }
       load.then(over, over)
       return { load, joined: false }
     }
 
     const switchedOff = Effect.fail(new DatabaseUnavailable({ reason: "the cache is unavailable and the fall-back is switched off" }))
 
+    /** The tokens that speak for an entity. Its digest is made once: a page under hundreds of tokens would else hold everybody up. */
+    const speakingFor = (kind: Kind, id: string, tokens: readonly Token[]): readonly Token[] => {
+      const digest = tokens.some(({ entity }) => entity !== null) ? entityDigest(kind.name, id, identifiers.authenticate) : null
+      return tokens.filter(({ entity }) => entity === null || entity === digest)
+    }
+
     /** Whether a value is as new as every token that speaks for it; a checkpoint can vouch for it too. */
     const satisfies = (kind: Kind, id: string, entry: Entry, tokens: readonly Token[], checkpoint: string | null): boolean =>
-      tokens.every((token) => {
-        if (token.entity !== null && token.entity !== entityDigest(kind.name, id, identifiers.authenticate)) return true
+      speakingFor(kind, id, tokens).every((token) => {
         if (entry.epoch !== token.epoch) return false
         if (entry.sequence >= token.sequence) return true
         const settled = parseCheckpoint(checkpoint)
@@ -162,11 +177,11 @@ const make = (options: { readonly ttlMilliseconds: number; readonly lane: number
 
     /** Refuses what a database of this epoch cannot satisfy: tokens of a newer one, and of an older one that it does not remember. */
     const checkTokens = Effect.fnUntraced(function*(kind: Kind, id: string, epoch: number, tokens: readonly Token[]) {
-      for (const token of tokens) {
-        if (token.epoch === epoch) continue
-        if (token.epoch > epoch) return yield* new TokenUnknown()
-        if (token.entity !== null && token.entity !== entityDigest(kind.name, id, identifiers.authenticate)) continue
-        if (!(yield* ledger.remembers(kind, id, { ...token }))) return yield* new TokenUnknown()
+      if (tokens.some((token) => token.epoch > epoch)) return yield* new TokenUnknown()
+      for (const { epoch: of, sequence, transaction } of speakingFor(kind, id, tokens)) {
+        if (of === epoch) continue
+        const place = transaction === null ? { epoch: of, sequence } : { epoch: of, sequence, transaction }
+        if (!(yield* ledger.remembers(kind, id, place))) return yield* new TokenUnknown()
       }
     })
 
@@ -180,6 +195,8 @@ const make = (options: { readonly ttlMilliseconds: number; readonly lane: number
     const fromPostgres = async (kind: Kind, key: Key, id: string, freshness: Freshness, from: "miss" | "stale" | "request" | "bypass"): Promise<Found> => {
       if (from === "bypass") {
         if (!options.fallback) await run(switchedOff)
+        // It never joins a load that began before it.
+        if (freshness.noCache) return answer(kind, id, (await run(load(kind, [id]))).get(id)!, freshness, source("bypass"))
         const { load: loading, joined } = shared(`bypass ${key.text}`, () => Effect.map(load(kind, [id]), (values) => ({ value: values.get(id)!, stored: false, hit: false })))
         const { value } = await loading
         const good = !joined || satisfies(kind, id, decodeEntry(value)!, freshness.tokens, null)
@@ -232,7 +249,7 @@ const make = (options: { readonly ttlMilliseconds: number; readonly lane: number
         return entry !== null && satisfies(kind, ids[i]!, entry, freshness.tokens, look!.checkpoint) && youngEnough(look!.checkpoint, freshness.maxAgeSeconds) ? entry : null
       })
       const missing = ids.filter((_, i) => cached[i] === null)
-      cached.forEach((entry) => metrics.read(kind.name, entry === null ? "miss" : "hit"))
+      cached.forEach((entry, i) => metrics.read(kind.name, entry !== null ? "hit" : freshness.noCache ? "request" : looks[i] === null ? "bypass" : "miss"))
       const loaded = new Map<string, Value>()
       if (missing.length > 0) {
         const keysOfMissing = missing.map((id) => keyspace.keyOf(kind.name, id))

@@ -20,15 +20,18 @@ export const causeOf = ({ principal, requestId, trace }: Exchange): Cause => ({ 
 
 /** The value of a header that was read, or 400. */
 export const readable = <A>(value: A | Fault): A => {
-  if (typeof value === "object" && value !== null && "fault" in value) throw new HttpProblem("malformed", `${(value as Fault).fault}.`)
-  return value as A
+  if (typeof value === "object" && value !== null && "fault" in value) throw new HttpProblem("malformed", `${value.fault}.`)
+  return value
 }
 
 export interface Body { readonly bytes: Uint8Array; readonly json: unknown }
 
 /** Reads a body in the order of the checks: its size, its type, its JSON. */
 export const bodyOf = async ({ c }: Exchange, types: readonly string[]): Promise<Body> => {
-  const bytes = await readBody(c.req.raw)
+  const bytes = await readBody(c.req.raw).catch(() => {
+    // A client that hung up is no fault of the service, and hears no more of it.
+    throw new HttpProblem("malformed", "The body did not come to its end.")
+  })
   if (bytes === "too-large") throw new HttpProblem("too-large", "The body has more than 1 MiB.")
   const type = c.req.header("content-type")
   if (bytes.length === 0 && type === undefined) throw new HttpProblem("malformed", "The request needs a body.")

@@ -1,4 +1,4 @@
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, Option } from "effect"
 import { Hono } from "hono"
 import type { Context as HonoContext } from "hono"
 import { ApiKeys } from "../domain/access/ApiKeys.ts"
@@ -8,6 +8,7 @@ import { RateLimiter } from "../domain/access/RateLimiter.ts"
 import type { Kind } from "../domain/Kind.ts"
 import { Log } from "../domain/observe/Log.ts"
 import { Metrics } from "../domain/observe/Metrics.ts"
+import { Sessions } from "../domain/sessions/Sessions.ts"
 import { HttpProblem, problemOf } from "./problems.ts"
 import { quotaHeaders } from "./quota.ts"
 import { requestId, traceparent } from "./request/headers.ts"
@@ -20,6 +21,7 @@ import { feedRoutes } from "./routes/feed.ts"
 import { openRoutes } from "./routes/open.ts"
 import { operatorRoutes } from "./routes/operators.ts"
 import { readRoutes } from "./routes/reads.ts"
+import { sessionRoutes } from "./routes/sessions.ts"
 import { writeRoutes } from "./routes/writes.ts"
 
 /** The HTTP interface. */
@@ -98,7 +100,9 @@ const make = (kinds: readonly Kind[], options: { readonly opsPort: boolean }) =>
     }
 
     const feed = yield* feedRoutes(kinds)
-    const routes: readonly Route[] = [...yield* readRoutes(kinds), ...yield* writeRoutes(kinds), ...feed.routes, ...yield* operatorRoutes(kinds), ...yield* openRoutes]
+    // Without a keyring there are none: they could not be sealed.
+    const sessions = Option.map(yield* Effect.serviceOption(Sessions), sessionRoutes)
+    const routes: readonly Route[] = [...yield* readRoutes(kinds), ...yield* writeRoutes(kinds), ...feed.routes, ...Option.getOrElse(sessions, () => []), ...yield* operatorRoutes(kinds), ...yield* openRoutes]
     return Apps.of({
       main: appOf(withDocuments(options.opsPort ? routes.filter(({ ops }) => ops !== true) : routes), false),
       ops: options.opsPort ? appOf(routes.filter(({ ops }) => ops === true), true) : null,

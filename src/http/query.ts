@@ -73,5 +73,5 @@ export const nextLink = ({ c }: Exchange, parameters: Readonly<Record<string, st
   if (parameters["cursor"] === null) return {}
   const url = new URL(c.req.url), query = new URLSearchParams()
   for (const [name, value] of Object.entries(parameters)) if (value !== null) query.set(name, value)
-  return { Link: `<${url.pathname}?${query}>; rel="next"` }
+  return { Link: `<${url.pathname}?${query.toString()}>; rel="next"` }
 }

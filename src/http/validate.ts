@@ -15,7 +15,7 @@ export const check = <A>(schema: Schema.Codec<A>, value: unknown, base = "#"): {
   const result = Schema.decodeUnknownResult(schema, { errors: "all", onExcessProperty: "error" })(value)
   return Result.isSuccess(result)
     ? { value: result.success }
-    : { faults: format(result.failure.issue).issues.map(({ path, message }) => ({ pointer: [base, ...(path ?? []).map(escape)].join("/"), detail: message })) }
+    : { faults: format(result.failure.issue).issues.map(({ path, message }) => ({ pointer: [base, ...path!.map(escape)].join("/"), detail: message })) }
 }
 
 export const invalid = (errors: readonly FieldFault[]): HttpProblem =>

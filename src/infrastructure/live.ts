@@ -9,13 +9,17 @@ import { kinds } from "../domain/kinds/kinds.ts"
 import { Queries } from "../domain/Queries.ts"
 import { Purge } from "../domain/sync/Purge.ts"
 import { Relay } from "../domain/sync/Relay.ts"
+import { Sessions } from "../domain/sessions/Sessions.ts"
 import { RelayLag } from "../domain/sync/RelayLag.ts"
 import { Replay } from "../domain/sync/Replay.ts"
 import { WriteThrough } from "../domain/sync/WriteThrough.ts"
 import type { Configuration } from "./configuration/readConfiguration.ts"
+import { layerFileKeyring } from "./crypto/FileKeyring.ts"
+import { readKeyring } from "./crypto/keyringFile.ts"
 import { layerNodeIdentifiers } from "./crypto/NodeIdentifiers.ts"
 import { layerJwtTokens } from "./jwt/JwtTokens.ts"
 import { layerMemoryCache } from "./memory/MemoryCache.ts"
+import { layerMemorySessionStore } from "./memory/MemorySessionStore.ts"
 import { layerPrometheusMetrics } from "./metrics/PrometheusMetrics.ts"
 import { layerPgBossLeases } from "./pgboss/PgBossLeases.ts"
 import { checkSchema } from "./postgres/migrate.ts"
@@ -27,6 +31,7 @@ import { layerPostgresOutbox } from "./postgres/PostgresOutbox.ts"
 import { layerPostgresRetryQueue } from "./postgres/PostgresRetryQueue.ts"
 import { layerPostgresUpkeep } from "./postgres/PostgresUpkeep.ts"
 import { layerRedisCache } from "./redis/RedisCache.ts"
+import { layerRedisSessionStore } from "./redis/RedisSessionStore.ts"
 
 /** A configuration whose database is known: the one named, or the embedded one that was started. */
 export interface Running extends Configuration { readonly DATABASE_URL: string; readonly embedded: boolean }
@@ -35,10 +40,20 @@ export interface Running extends Configuration { readonly DATABASE_URL: string; 
 const layerCache = ({ REDIS_URL }: Running) => REDIS_URL === null ? layerMemoryCache() : layerRedisCache({ url: REDIS_URL })
 const layerPostgres = ({ DATABASE_URL, DATABASE_POOL_MAX }: Running) => Postgres.layer({ url: DATABASE_URL, poolMax: DATABASE_POOL_MAX })
 
-const layerKeys = (running: Running) => layerPostgresApiKeys({ bootstrapKey: running.BOOTSTRAP_API_KEY, devKey: running.embedded })
+// The key of a development machine is one only where nobody else can knock.
+const LOOPBACK = ["127.0.0.1", "::1", "localhost"]
+const layerKeys = ({ BOOTSTRAP_API_KEY, HOST, embedded }: Running) =>
+  layerPostgresApiKeys({ bootstrapKey: BOOTSTRAP_API_KEY, devKey: embedded && LOOPBACK.includes(HOST) })
 
 const layerTokens = ({ JWT_ISSUER: issuer, JWT_AUDIENCE: audience, JWT_JWKS_URL: url }: Running) =>
   issuer === null ? IssuedTokens.none : layerJwtTokens({ issuer, audience: audience!, url: url! })
+
+/** Sessions are sealed, so without a keyring there are none. */
+const layerSessions = ({ KEYRING_FILE, REDIS_URL }: Running) =>
+  KEYRING_FILE === null ? Layer.empty : Sessions.layer.pipe(
+    Layer.provide(layerFileKeyring(readKeyring(KEYRING_FILE))),
+    Layer.provide(REDIS_URL === null ? layerMemorySessionStore : layerRedisSessionStore({ url: REDIS_URL }))
+  )
 
 /** What the command line needs: keys and the queue. Needs `Log`. */
 export const layerTools = (running: Running) => Layer.mergeAll(layerKeys(running), layerPostgresRetryQueue).pipe(Layer.provideMerge(layerPostgres(running)))
@@ -55,7 +70,7 @@ export const layerServices = (running: Running) => {
     Layer.provideMerge(Layer.mergeAll(identified, Keyspace.layer(running.CACHE_PARTITIONS), layerPrometheusMetrics())),
     Layer.provideMerge(layerPostgres(running))
   )
-  const entrance = Layer.merge(RateLimiter.layer(running.RATE_LIMIT_PER_SECOND), layerTokens(running))
+  const entrance = Layer.mergeAll(RateLimiter.layer(running.RATE_LIMIT_PER_SECOND), layerTokens(running), layerSessions(running))
   return Layer.mergeAll(entrance, Commands.layer, Queries.layer({ ...ttl, lane, fallback: running.POSTGRES_FALLBACK_ENABLED }), RelayLag.layer, Replay.layer({ kinds, ...ttl }), layerCacheReturn).pipe(
     Layer.provideMerge(WriteThrough.layer(ttl)),
     Layer.provideMerge(CacheAccess.layer({ attempts: running.FALLBACK_RETRY_ATTEMPTS, syncBudgetMilliseconds: running.SYNC_BUDGET_MS })),

@@ -1,18 +1,34 @@
+import { randomUUID } from "node:crypto";
+import { Effect } from "effect";
 import type { TestProject } from "vitest/node";
+import { Log } from "../../src/domain/observe/Log.ts";
+import { migrate } from "../../src/infrastructure/postgres/migrate.ts";
+import { administer, databaseUrl } from "./administer.ts";
 import { startPostgres } from "./postgres.ts";
 import { findRedis, type RedisWay } from "./redisWays.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
     readonly postgresUrl: string;
+    /** The name of a database that nobody connects to, with every migration in it: what `createDatabase({ migrated: true })` clones. */
+    readonly migratedDatabase: string;
     readonly redisWay: RedisWay;
   }
 }
 
+const silent = Log.of({ debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined });
+
 /** One Postgres for the whole run, in which every test makes databases of its own, and the way in which every test starts its Redis. */
 export default async (project: TestProject) => {
   const [redisWay, postgres] = await Promise.all([findRedis(), startPostgres()]);
+  const migrated = `migrated_${randomUUID().replaceAll("-", "")}`;
+  await administer(postgres.url, `create database ${migrated}`);
+  await Effect.runPromise(migrate(databaseUrl(postgres.url, migrated), { partitions: 64, log: silent }));
   project.provide("redisWay", redisWay);
   project.provide("postgresUrl", postgres.url);
-  return postgres.stop;
+  project.provide("migratedDatabase", migrated);
+  return async () => {
+    await administer(postgres.url, `drop database if exists ${migrated} with (force)`);
+    await postgres.stop();
+  };
 };

@@ -1,7 +1,7 @@
 import * as http from "node:http";
 import * as https from "node:https";
 import { urlToHttpOptions } from "node:url";
-import { inject } from "vitest";
+import { startOwn } from "./own.ts";
 
 export type Target = {
   readonly url: string;
@@ -11,28 +11,17 @@ export type Target = {
   readonly limitedKey: string | undefined;
 };
 
-declare module "vitest" {
-  interface ProvidedContext {
-    holdfast: { url: string; key: string; limitedKey: string } | undefined;
-  }
-}
-
-/** The installation named by the environment, else the one that the run itself started. */
-const target = (): Target => {
+/** The installation named by the environment, else one of this test file's own. */
+const target = async (): Promise<Target> => {
   const url = process.env["HOLDFAST_URL"];
   const key = process.env["HOLDFAST_KEY"];
-  if (url !== undefined && key !== undefined) {
-    return { url, key, limitedKey: process.env["HOLDFAST_LIMITED_KEY"] || undefined };
-  }
-  const started = inject("holdfast");
-  if (started === undefined) throw new Error("Set HOLDFAST_URL and HOLDFAST_KEY: there is no service to ask.");
-  return started;
+  if (url === undefined || key === undefined) return startOwn();
+  return { url, key, limitedKey: process.env["HOLDFAST_LIMITED_KEY"] || undefined };
 };
 
-export const wire = () => {
-  const { url, key, limitedKey } = target();
-  return { url, key, limitedKey };
-};
+const found = await target();
+
+export const wire = (): Target => found;
 
 export type Answer = {
   readonly status: number;

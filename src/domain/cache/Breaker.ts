@@ -1,7 +1,7 @@
 /** So many failures in a row, with no success between them, open it. */
 const FAILURES = 5
 // A deadline below is missed by a pause of the garbage collector; one above makes every client of a frozen cache wait.
-const SHORTEST = 20, LONGEST = 200
+const SHORTEST = 50, LONGEST = 250
 
 /**
  * Guards the cache: closed, calls go through under a deadline that follows the cache's own latency (as a TCP
@@ -27,6 +27,11 @@ export class Breaker {
     this.failures = 0
     this.deviation += (Math.abs(milliseconds - this.mean) - this.deviation) / 4
     this.mean += (milliseconds - this.mean) / 8
+  }
+
+  /** An answer whose time says nothing of the others'. */
+  answered(): void {
+    this.failures = 0
   }
 
   failed(): void {

@@ -5,6 +5,7 @@ import type { BreakerState } from "../observe/Metrics.ts"
 import { Breaker } from "./Breaker.ts"
 import { Cache } from "./Cache.ts"
 import type { Look, Outcome, Put } from "./Cache.ts"
+import { Keyspace } from "./Keyspace.ts"
 import type { Key } from "./Keyspace.ts"
 
 /** The cache did not answer in time, or is known to be away. */
@@ -29,7 +30,7 @@ interface Waiting { readonly key: Key; readonly checkpoint: boolean; readonly re
  * cache; after its return the entries of a partition are not trusted until that partition is known to be settled.
  */
 export class CacheAccess extends Context.Service<CacheAccess, {
-  /** `half-open`: the cache is back, and some partitions are not trusted yet. */
+  /** `half-open`: the cache is there, and some partitions are not trusted yet. */
   readonly state: () => BreakerState
   /** Whether an entry of this partition may be served. */
   readonly trusts: (partition: number) => boolean
@@ -54,8 +55,9 @@ export class CacheAccess extends Context.Service<CacheAccess, {
 }>()("holdfast/cache/CacheAccess") {
   static readonly layer = (options: CacheAccessOptions) =>
     Layer.effect(CacheAccess, Effect.gen(function*() {
-      const cache = yield* Cache, log = yield* Log, metrics = yield* Metrics
-      const distrusted = new Set<number>()
+      const cache = yield* Cache, log = yield* Log, metrics = yield* Metrics, { partitions } = yield* Keyspace
+      // Who has just started does not know what was missed before.
+      const distrusted = new Set(Array.from({ length: partitions }, (_, partition) => partition))
       const breaker = new Breaker(() => {
         metrics.breaker(state())
         if (breaker.open) log.warn("Redis unavailable, falling back to PostgreSQL", { cache: cache.name })
@@ -64,7 +66,7 @@ export class CacheAccess extends Context.Service<CacheAccess, {
       const state = (): BreakerState => breaker.open ? "open" : distrusted.size > 0 ? "half-open" : "closed"
 
       /** Resolves to null at the deadline, or when every attempt failed. */
-      const attempt = <A>(operation: () => Promise<A>, milliseconds: number): Promise<{ readonly answer: A } | null> =>
+      const attempt = <A>(operation: () => Promise<A>, milliseconds: number, tries = options.attempts): Promise<{ readonly answer: A } | null> =>
         new Promise((resolve) => {
           const began = performance.now()
           let over = false
@@ -88,7 +90,7 @@ export class CacheAccess extends Context.Service<CacheAccess, {
               () => { if (left > 1 && !over) setTimeout(() => run(left - 1, 2 * backoff), backoff); else end(null) }
             )
           }
-          run(options.attempts, 2)
+          run(tries, 2)
         })
 
       let waiting: Waiting[] = []
@@ -104,10 +106,10 @@ export class CacheAccess extends Context.Service<CacheAccess, {
       }
 
       const unavailable = (reason: string) => Effect.fail(new CacheUnavailable({ reason }))
-      const guarded = <A>(operation: () => Promise<A>, milliseconds: () => number): Access<A> =>
+      const guarded = <A>(operation: () => Promise<A>, milliseconds: () => number, tries?: number): Access<A> =>
         Effect.suspend(() => breaker.open
           ? unavailable("breaker open")
-          : Effect.flatMap(Effect.promise(() => attempt(operation, milliseconds())), (answer) =>
+          : Effect.flatMap(Effect.promise(() => attempt(operation, milliseconds(), tries)), (answer) =>
             answer === null ? unavailable("no answer") : Effect.succeed(answer.answer)))
 
       return CacheAccess.of({
@@ -119,7 +121,8 @@ export class CacheAccess extends Context.Service<CacheAccess, {
             if (waiting.push({ key, checkpoint, resume }) === 1) setImmediate(flush)
           })
         },
-        lease: (keys, token) => guarded(() => cache.lease(keys, token), () => breaker.deadline),
+        // Once: a request that was given up may arrive after all, and a token that was asked for again would then come back after it was broken.
+        lease: (keys, token) => guarded(() => cache.lease(keys, token), () => breaker.deadline, 1),
         giveBack: (keys, token) => Effect.ignore(guarded(() => cache.giveBack(keys, token), () => breaker.deadline)),
         store: (puts) => guarded(() => cache.store(puts), () => options.syncBudgetMilliseconds),
         fill: (puts) => guarded(() => cache.fill(puts), () => breaker.deadline),
@@ -134,6 +137,7 @@ export class CacheAccess extends Context.Service<CacheAccess, {
           ? unavailable("breaker open")
           : Effect.tryPromise({ try: () => operation(cache), catch: (cause) => new CacheUnavailable({ reason: String(cause) }) }).pipe(
             Effect.timeoutOrElse({ duration: "2 seconds", orElse: () => unavailable("no answer") }),
+            Effect.tap(() => Effect.sync(() => breaker.answered())),
             Effect.tapError(() => Effect.sync(() => breaker.failed()))
           )),
         breaker,

@@ -1,45 +1,62 @@
-import { Effect, Layer, Schedule } from "effect"
+import { Effect, Layer } from "effect"
 import { Ledger } from "../ledger/Ledger.ts"
 import { covers } from "../ledger/Snapshot.ts"
+import type { Snapshot } from "../ledger/Snapshot.ts"
+import { Log } from "../observe/Log.ts"
 import { Cache } from "./Cache.ts"
 import { CacheAccess } from "./CacheAccess.ts"
 import { parseCheckpoint } from "./Checkpoint.ts"
+import type { Checkpoint } from "./Checkpoint.ts"
 import { Keyspace } from "./Keyspace.ts"
 
-const PROBE = Schedule.spaced("100 millis")
-const LOOK = Schedule.spaced("50 millis")
+/** How long it waits between two looks, in milliseconds: while the cache is away, while it comes back, and while all is well. */
+const PAUSES = { open: 100, "half-open": 50, closed: 1_000 } as const
 
 /**
- * The loop that brings the cache back. While the breaker is open it asks the cache for a sign of life; when there is one,
- * writes use the cache at once, but a partition's entries are served only when its checkpoint shows everything that a
- * snapshot taken after the return shows: what changed meanwhile is never served stale.
+ * The loop that watches the cache and says what of it may be read. While the breaker is open it asks for a sign of life;
+ * when there is one, writes use the cache at once, but a partition's entries are served only when its checkpoint shows
+ * everything that a snapshot taken after the return shows: what changed meanwhile is never served stale. A process that
+ * starts knows as little as one whose cache was away. A partition whose checkpoint is ahead of the database is not read.
  */
 export const layerCacheReturn = Layer.effectDiscard(Effect.gen(function*() {
-  const cache = yield* Cache, access = yield* CacheAccess, ledger = yield* Ledger, { partitions } = yield* Keyspace
+  const cache = yield* Cache, access = yield* CacheAccess, ledger = yield* Ledger, log = yield* Log, { partitions } = yield* Keyspace
   const all = Array.from({ length: partitions }, (_, i) => i)
-
-  const settledAgain = Effect.gen(function*() {
-    const now = yield* ledger.snapshot
-    yield* Effect.gen(function*() {
-      const left = access.distrusted()
-      const texts = yield* access.work((cache) => cache.checkpoints(left))
-      texts.forEach((text, i) => {
-        const checkpoint = parseCheckpoint(text)
-        if (checkpoint?.is === "settled" && checkpoint.epoch === now.epoch && covers(checkpoint.snapshot, now.snapshot)) access.trust(left[i]!)
-      })
-    }).pipe(Effect.repeat({ schedule: LOOK, while: () => access.state() === "half-open" }))
-  })
+  /** Taken once per return: what came later was stored. */
+  let since: Snapshot | null = null
+  let ahead = false
 
   const comeBack = Effect.gen(function*() {
     yield* Effect.timeout(Effect.tryPromise(() => cache.ping()), "1 second")
+    since = null
     access.distrust(all)
     access.breaker.close()
-    yield* Effect.retry(settledAgain, { schedule: LOOK, while: () => access.state() === "half-open" })
   })
 
-  yield* Effect.suspend(() => access.state() === "open" ? comeBack : Effect.void).pipe(
-    Effect.ignore,
-    Effect.repeat(PROBE),
+  const look = Effect.gen(function*() {
+    const texts = yield* access.work((of) => of.checkpoints(all))
+    const now = yield* ledger.snapshot
+    since ??= now.snapshot
+    const distrusted = new Set(access.distrusted())
+    const isAhead = (checkpoint: Checkpoint) =>
+      checkpoint.epoch > now.epoch || (checkpoint.is === "settled" && checkpoint.epoch === now.epoch && checkpoint.snapshot.xmax > now.next)
+    let found = false
+    for (const partition of all) {
+      const checkpoint = parseCheckpoint(texts[partition]!)
+      if (checkpoint === null) continue
+      if (isAhead(checkpoint)) {
+        found = true
+        access.distrust([partition])
+      } else if (distrusted.has(partition) && checkpoint.is === "settled" && checkpoint.epoch === now.epoch && covers(checkpoint.snapshot, since)) {
+        access.trust(partition)
+      }
+    }
+    if (found && !ahead) log.error("The cache is ahead of the database: nothing is read from it. After a restore, flush it", { epoch: now.epoch })
+    ahead = found
+  })
+
+  yield* Effect.suspend(() => access.breaker.open ? Effect.ignore(comeBack) : Effect.ignore(look)).pipe(
+    Effect.flatMap(() => Effect.sleep(PAUSES[access.state()])),
+    Effect.forever,
     Effect.forkScoped
   )
 }))

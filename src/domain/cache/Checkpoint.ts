@@ -1,4 +1,4 @@
-import { formatSnapshot, parseSnapshot } from "../ledger/Snapshot.ts"
+import { formatSnapshot, isSnapshot, parseSnapshot } from "../ledger/Snapshot.ts"
 import type { Snapshot } from "../ledger/Snapshot.ts"
 
 /**
@@ -25,7 +25,8 @@ export const formatCheckpoint = (c: Checkpoint): string =>
 export const parseCheckpoint = (text: string | null): Checkpoint | null => {
   const settled = /^C([0-9a-f]{12})([0-9a-f]{16})([0-9a-f]{12})(\d+:\d+:[\d,]*)$/.exec(text ?? "")
   if (settled !== null) {
-    return { is: "settled", epoch: parseInt(settled[1]!, 16), mark: settled[2]!, time: parseInt(settled[3]!, 16), snapshot: parseSnapshot(settled[4]!) }
+    const snapshot = parseSnapshot(settled[4]!)
+    return isSnapshot(snapshot) ? { is: "settled", epoch: parseInt(settled[1]!, 16), mark: settled[2]!, time: parseInt(settled[3]!, 16), snapshot } : null
   }
   const purge = /^P([0-9a-f]{12})([0-9a-f]{16})(\d+)$/.exec(text ?? "")
   return purge === null ? null : { is: "purge", epoch: parseInt(purge[1]!, 16), mark: purge[2]!, pieces: Number(purge[3]) }

@@ -106,8 +106,8 @@ export class Ledger extends Context.Service<Ledger, {
   readonly reachable: () => boolean
   /** The database's clock now, in milliseconds, or more; infinite where it was not read for a minute. */
   readonly clock: () => number
-  /** What a new look at the database would show, and its clock in milliseconds since 1970. */
-  readonly snapshot: Read<{ readonly epoch: number; readonly snapshot: Snapshot; readonly time: number }>
+  /** What a look at the database shows now, as far as it outlives a crash; the first transaction id that was not given out; its clock in milliseconds since 1970. */
+  readonly snapshot: Read<{ readonly epoch: number; readonly snapshot: Snapshot; readonly next: bigint; readonly time: number }>
   /** Whether the place of a token of an older epoch is in the outbox. */
   readonly remembers: (kind: Kind, id: string, position: Position | { readonly epoch: number; readonly sequence: number }) => Read<boolean>
 }>()("holdfast/ledger/Ledger") {}

@@ -31,6 +31,8 @@ export interface Pending {
 export interface Look {
   readonly epoch: number
   readonly snapshot: Snapshot
+  /** The transaction of the last event that the snapshot shows; 0 where there is none. */
+  readonly last: bigint
   /** The database's clock, in milliseconds, from before the snapshot was taken. */
   readonly time: number
   /** First what was open in the snapshot given, then what is newer; each in order of transaction and sequence. */

@@ -16,9 +16,19 @@ export const parseSnapshot = (text: string): Snapshot => {
   return { xmin: BigInt(xmin), xmax: BigInt(xmax), open: open === "" ? [] : open.split(",").map(BigInt) }
 }
 
+/** Whether Postgres takes it for one: it begins before it ends, what was open stands between in order, and every transaction has 63 bits. */
+export const isSnapshot = ({ xmin, xmax, open }: Snapshot): boolean =>
+  xmin > 0n && xmin <= xmax && xmax < 1n << 63n && open.every((x, i) => x >= (i === 0 ? xmin : open[i - 1]! + 1n) && x < xmax)
+
 export const formatSnapshot = (snapshot: Snapshot): string => `${snapshot.xmin}:${snapshot.xmax}:${snapshot.open.join(",")}`
 
 const made = (xmax: bigint, open: readonly bigint[]): Snapshot => ({ xmin: open[0] ?? xmax, xmax, open })
+
+/**
+ * What of a snapshot outlives a crash of the database. A transaction that aborted is not written down at once, and after a
+ * crash its id is given out again: nothing may be taken for settled above `last`, the last transaction that was seen to commit.
+ */
+export const durable = (snapshot: Snapshot, last: bigint): Snapshot => made(last + 1n, snapshot.open.filter((x) => x <= last))
 
 export const shows = (snapshot: Snapshot, transaction: bigint): boolean =>
   transaction < snapshot.xmax && !snapshot.open.includes(transaction)

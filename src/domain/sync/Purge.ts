@@ -57,7 +57,7 @@ export class Purge extends Context.Service<Purge, {
       })
       let removed = 0
       const scan = (yield* access.work(async (cache) => cache.scan()[Symbol.asyncIterator]()))
-      for (;;) {
+      while (mine.size > 0) {
         const keys = yield* access.work(() => scan.next())
         if (keys.done) break
         const byPartition = Map.groupBy(keys.value, partitionOfKey)
@@ -70,7 +70,7 @@ export class Purge extends Context.Service<Purge, {
       for (const [partition, { text }] of mine) {
         yield* access.work((cache) => cache.mark(partition, text, formatCheckpoint({ is: "settled", epoch, mark: identifiers.mark(), time, snapshot })))
       }
-      log.info("Partitions without a usable checkpoint were purged", { partitions: mine.size, removed, epoch })
+      if (mine.size > 0) log.info("Partitions without a usable checkpoint were purged", { partitions: mine.size, removed, epoch })
     })
     return Purge.of({ run })
   }))

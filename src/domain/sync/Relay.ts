@@ -13,9 +13,8 @@ import { Ledger } from "../ledger/Ledger.ts"
 import type { DatabaseUnavailable } from "../ledger/Ledger.ts"
 import { Outbox } from "../ledger/Outbox.ts"
 import type { Look, Pending } from "../ledger/Outbox.ts"
-import { advance, formatSnapshot } from "../ledger/Snapshot.ts"
+import { advance, durable, formatSnapshot } from "../ledger/Snapshot.ts"
 import type { Snapshot } from "../ledger/Snapshot.ts"
-import { Log } from "../observe/Log.ts"
 import { Metrics } from "../observe/Metrics.ts"
 import { encode } from "./encode.ts"
 import { Purge } from "./Purge.ts"
@@ -60,7 +59,7 @@ export class Relay extends Context.Service<Relay, {
 const make = (options: { readonly kinds: readonly Kind[]; readonly ttlMilliseconds: number }) =>
   Effect.gen(function*() {
     const access = yield* CacheAccess, outbox = yield* Outbox, ledger = yield* Ledger, keyspace = yield* Keyspace, purge = yield* Purge
-    const queue = yield* RetryQueue, identifiers = yield* Identifiers, metrics = yield* Metrics, log = yield* Log
+    const queue = yield* RetryQueue, identifiers = yield* Identifiers, metrics = yield* Metrics
     const kinds = new Map(options.kinds.map((kind) => [kind.name, kind]))
 
     /** The current rows of what was found behind, as the cache is to have them. What cannot be encoded is removed and queued. */
@@ -132,7 +131,7 @@ const make = (options: { readonly kinds: readonly Kind[]; readonly ttlMillisecon
 
     /** How far a look got, and what it found; the last transaction is left out where the batch may have cut it. */
     const cut = (from: Snapshot, look: Look): { readonly pending: readonly Pending[]; readonly to: Snapshot; readonly whole: boolean } => {
-      if (look.pending.length < BATCH) return { pending: look.pending, to: look.snapshot, whole: true }
+      if (look.pending.length < BATCH) return { pending: look.pending, to: durable(look.snapshot, look.last < from.xmax ? from.xmax - 1n : look.last), whole: true }
       const last = look.pending.at(-1)!.transaction
       const pending = look.pending.filter(({ transaction }) => transaction !== last)
       return { pending, to: advance(from, look.snapshot, pending.at(-1)!.transaction), whole: false }
@@ -150,17 +149,13 @@ const make = (options: { readonly kinds: readonly Kind[]; readonly ttlMillisecon
 
     const lane = (partitions: readonly number[]): Lane => {
       const memory = new Map<number, Memory>()
-      let warned = false
 
       const ahead = (place: Place, look: Look) => place.epoch > look.epoch || (place.epoch === look.epoch && place.snapshot.xmax > look.snapshot.xmax)
 
       const group = Effect.fnUntraced(function*(members: readonly { readonly partition: number; readonly text: string; readonly place: Place }[], from: Snapshot) {
         const look = yield* outbox.since(members[0]!.place.epoch, from, members.map(({ partition }) => partition), BATCH)
-        if (members.some(({ place }) => ahead(place, look))) {
-          if (!warned) log.error("The cache is ahead of the database; it is left alone. After a restore run: holdfast epoch new", { epoch: look.epoch })
-          warned = true
-          return false
-        }
+        // Of a life of the database that is not this one, or no longer: `CacheReturn` says so, and nothing is read from it.
+        if (members.some(({ place }) => ahead(place, look))) return false
         const old = members.filter(({ place }) => place.epoch < look.epoch)
         if (old.length > 0) {
           yield* purge.run(old)

@@ -15,7 +15,7 @@ import type { Owed, Selection } from "./RetryQueue.ts"
 
 const BATCH = 100
 /** A dry run looks at so many rows at most. */
-const MOST_LOOKED_AT = 10_000
+const MOST_LOOKED_AT = 1_000
 
 type Fault = DatabaseUnavailable
 
@@ -38,12 +38,14 @@ export class Replay extends Context.Service<Replay, {
         const given = yield* access.lease(keys, token)
         const { rows } = yield* ledger.rows(kind, owed.map(({ id }) => id))
         const encoded = owed.map(({ id }) => encode(kind, rows.get(id)!))
-        yield* access.store(encoded.map(({ value }, i): Put => ({
+        const puts = encoded.map(({ value }, i): Put => ({
           key: keys[i]!,
           value: forCache(value),
           lease: given[i] ? token : null,
           ttlMilliseconds: timeToLive(value, options.ttlMilliseconds, identifiers.random())
-        })))
+        }))
+        // Nobody waits for it: with a write's short budget what was missed for being slow would be missed again and again.
+        yield* access.work((cache) => cache.store(puts))
         yield* queue.settle(owed.filter((_, i) => encoded[i]!.encoded))
         yield* queue.postpone(owed.filter((_, i) => !encoded[i]!.encoded).map((row) =>
           ({ row, delayMilliseconds: delay(row.attempts), reason: "cannot be encoded", dead: row.attempts + 1 >= MOST_TRIES })))
@@ -52,8 +54,10 @@ export class Replay extends Context.Service<Replay, {
       const round = Effect.gen(function*() {
         const owed = yield* queue.due(BATCH)
         for (const [name, ofKind] of Map.groupBy(owed, ({ kind }) => kind)) {
-          yield* Effect.catchTag(replay(kinds.get(name)!, ofKind), "CacheUnavailable", ({ reason }) =>
-            queue.postpone(ofKind.map((row) => ({ row, delayMilliseconds: delay(row.attempts), reason, dead: false }))))
+          const kind = kinds.get(name)
+          const postpone = (reason: string) => queue.postpone(ofKind.map((row) => ({ row, delayMilliseconds: delay(row.attempts), reason, dead: false })))
+          // A newer version of the service, which is being rolled out, knows it.
+          yield* kind === undefined ? postpone("unknown kind") : Effect.catchTag(replay(kind, ofKind), "CacheUnavailable", ({ reason }) => postpone(reason))
         }
         return owed.length
       })

@@ -47,7 +47,8 @@ export class WriteThrough extends Context.Service<WriteThrough, {
             ttlMilliseconds: timeToLive(value, options.ttlMilliseconds, identifiers.random())
           }
         }))
-        return outcomes.every((outcome) => outcome === "absent") ? "nothing" as const : "stored" as const
+        // A cache of a newer epoch refuses, and has nothing of this database.
+        return outcomes.every((outcome) => outcome === "absent" || outcome === "refused") ? "nothing" as const : "stored" as const
       })
 
       return WriteThrough.of({

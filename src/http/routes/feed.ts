@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import { Effect, Semaphore } from "effect"
 import type { Kind } from "../../domain/Kind.ts"
 import { Outbox } from "../../domain/ledger/Outbox.ts"
 import type { Recorded } from "../../domain/ledger/Outbox.ts"
@@ -18,6 +18,8 @@ const COMMENT_EVERY = 15_000
 const PIECE = 500
 /** A listener that leaves so many pieces unread is closed, and resumes by its id. */
 const MOST_UNREAD = 8
+/** So many listeners are brought their news at a time: a thousand who hear of the same change must not keep writes from a connection. */
+const LANE = 2
 
 const beginning = { after: position }
 
@@ -39,6 +41,7 @@ export const feedRoutes = (kinds: readonly Kind[]) =>
     const run = Effect.runPromiseWith(yield* Effect.context<never>())
     const listeners = new Set<() => void>()
     const closers = new Set<() => void>()
+    const lane = Semaphore.makeUnsafe(LANE)
     let fence = ""
 
     const watch = Effect.gen(function*() {
@@ -52,22 +55,27 @@ export const feedRoutes = (kinds: readonly Kind[]) =>
     yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.ignore(watch), Effect.sleep(POLL))))
     const stream = (wanted: readonly string[], from: Position): ReadableStream<Uint8Array> => {
       let open = true, after = from
-      let close = () => {}
+      let close: () => void, comment: NodeJS.Timeout | undefined
+      /** The pump may wait long for its end. Until then a comment would keep the process alive, or, to one who hung up, end it. */
+      const silence = () => {
+        open = false
+        closers.delete(close)
+        clearInterval(comment)
+      }
       return new ReadableStream<Uint8Array>({
         start: (controller) => {
           close = () => {
             if (!open) return
-            open = false
-            closers.delete(close)
+            silence()
             controller.close()
           }
           closers.add(close)
           controller.enqueue(utf8.encode(": listening\n\n"))
-          const comment = setInterval(() => controller.enqueue(utf8.encode(": still here\n\n")), COMMENT_EVERY)
+          comment = setInterval(() => controller.enqueue(utf8.encode(": still here\n\n")), COMMENT_EVERY)
           const pump = async () => {
             while (open) {
               const moved = new Promise<void>((wake) => listeners.add(wake))
-              const records = await run(outbox.feed(wanted, after, PIECE))
+              const records = await run(lane.withPermit(outbox.feed(wanted, after, PIECE)))
               if (!open) break
               if (records.length > 0) {
                 after = records.at(-1)!.position
@@ -78,14 +86,10 @@ export const feedRoutes = (kinds: readonly Kind[]) =>
             }
           }
           // Closed without a word: the listener comes back with the id of its last event.
-          pump().catch((error) => log.warn("A listener of the changes was closed", { cause: String(error) })).finally(() => {
-            clearInterval(comment)
-            close()
-          })
+          pump().catch((error) => log.warn("A listener of the changes was closed", { cause: String(error) })).finally(() => close())
         },
         cancel: () => {
-          open = false
-          closers.delete(close)
+          silence()
           for (const wake of listeners) wake()
         }
       })
@@ -103,7 +107,12 @@ export const feedRoutes = (kinds: readonly Kind[]) =>
       const { principal } = exchange
       const from = lastOf(exchange) ?? queryOf(exchange, beginning).after ?? (await run(outbox.end))
       const wanted = kinds.filter(({ scope }) => principal.scopes.has(`${scope}:read`)).map(({ name }) => name)
-      return { status: 200, headers: { "Content-Type": "text/event-stream", "Cache-Control": NO_STORE, "X-Accel-Buffering": "no" }, body: stream(wanted, from) }
+      return {
+        status: 200,
+        headers: { "Content-Type": "text/event-stream", "Cache-Control": NO_STORE, "X-Accel-Buffering": "no" },
+        // Nobody would read it, or hang up.
+        body: exchange.c.req.method === "HEAD" ? null : stream(wanted, from)
+      }
     }
     return {
       routes: [{ method: "GET", path: "/v1/changes", scopes: ["changes:read"], about: changesOperation(beginning), handle: listen }] satisfies readonly Route[],

@@ -49,7 +49,7 @@ export const openRoutes = Effect.gen(function*() {
       about: problemOperation,
       handle: async ({ c }) => {
         const name = c.req.param("name")!
-        if (!(name in PROBLEMS)) throw new HttpProblem("not-found", "There is no such problem.")
+        if (!Object.hasOwn(PROBLEMS, name)) throw new HttpProblem("not-found", "There is no such problem.")
         return { status: 200, headers: { "Content-Type": "text/html; charset=UTF-8" }, body: String(await page(name, PROBLEMS[name as keyof typeof PROBLEMS])) }
       }
     }

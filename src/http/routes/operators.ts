@@ -122,11 +122,11 @@ export const operatorRoutes = (kinds: readonly Kind[]) =>
       const [{ rows }, queued, described] = await run(Effect.all([
         ledger.rows(kind, [id]),
         queue.select({ kind: kind.name, id }, 1),
-        Effect.option(access.work((of) => of.describe(keyspace.keyOf(kind.name, id))))
+        access.work((of) => of.describe(keyspace.keyOf(kind.name, id)))
       ], { concurrency: "unbounded" }))
       const row = rows.get(id)
       const records = await run(outbox.history(kind, id, Math.max(0, (row?.version ?? 0) - LAST_EVENTS), Number.MAX_SAFE_INTEGER, LAST_EVENTS))
-      const value = described._tag === "Some" ? described.value.value : null
+      const { value, ttlMilliseconds } = described
       const lease = value !== null && isLease(value)
       const entry = value === null ? null : decodeEntry(value)
       return json(200, {
@@ -139,7 +139,7 @@ export const operatorRoutes = (kinds: readonly Kind[]) =>
           tier: kind.tier,
           keyId: entry.keyId,
           tombstone: entry.what === "deleted",
-          ttlSeconds: Math.round((described as { value: { ttlMilliseconds: number } }).value.ttlMilliseconds / 1000),
+          ttlSeconds: Math.round(ttlMilliseconds! / 1000),
           bytes: value!.length
         },
         lease,
@@ -152,7 +152,7 @@ export const operatorRoutes = (kinds: readonly Kind[]) =>
 
     const evict = async (exchange: Exchange): Promise<Reply> => {
       const { kind, id } = named(exchange)
-      await run(Effect.andThen(audited(exchange, "entry evicted", kind, id), access.work((of) => of.evict(keyspace.keyOf(kind.name, id)))))
+      await run(Effect.andThen(access.work((of) => of.evict(keyspace.keyOf(kind.name, id))), audited(exchange, "entry evicted", kind, id)))
       return noContent(204, headers)
     }
 

@@ -1,7 +1,6 @@
 import { Effect, Schema } from "effect"
 import { integer } from "../../domain/Field.ts"
-import { Sessions } from "../../domain/sessions/Sessions.ts"
-import type { NewSession } from "../../domain/sessions/Sessions.ts"
+import type { NewSession, Sessions } from "../../domain/sessions/Sessions.ts"
 import { bodyOf } from "../Exchange.ts"
 import type { Exchange } from "../Exchange.ts"
 import { sessionOperations } from "../openapi/sessions.ts"
@@ -23,9 +22,8 @@ const SessionBody = Schema.Struct({
 }) as unknown as Schema.Codec<Omit<NewSession, "customerId"> & { readonly customerId?: string }>
 
 /** Sessions. Their ids are secrets: they stand in no log, and in the cache only as a keyed digest. */
-export const sessionRoutes = Effect.gen(function*() {
-  const sessions = yield* Sessions
-  const run = Effect.runPromiseWith(yield* Effect.context<never>())
+export const sessionRoutes = (sessions: Sessions["Service"]): readonly Route[] => {
+  const run = Effect.runPromise
   const none = () => new HttpProblem("not-found", "There is no such session.")
 
   const idOf = ({ c }: Exchange): string => {
@@ -56,5 +54,5 @@ export const sessionRoutes = Effect.gen(function*() {
     { method: "PUT", path, scopes, about: about.put, handle: put },
     { method: "GET", path, scopes, about: about.get, handle: get },
     { method: "DELETE", path, scopes, about: about.delete, handle: remove }
-  ] satisfies readonly Route[]
-})
+  ]
+}

@@ -83,11 +83,13 @@ export const VARIABLES = {
   JWT_ISSUER: optional("Whose JWTs are taken beside the keys: their `iss`. Goes with JWT_AUDIENCE and JWT_JWKS_URL."),
   JWT_AUDIENCE: optional("Whom those JWTs must be for: one of their `aud`."),
   JWT_JWKS_URL: optional("Where the issuer's public keys are; by https unless the way there is safe.", url("https:", "http:")),
+  HOLDFAST_FOLDER: { about: "Where the embedded Postgres keeps its data. Read only where DATABASE_URL is not set.", fallback: ".holdfast", parse: (text: string) => value(text) },
   LOG_LEVEL: choice("The least level that is logged.", "info", ["debug", "info", "warn", "error", "silent"])
-} satisfies Readonly<Record<string, Variable<any>>>
+} satisfies Readonly<Record<string, Variable<unknown>>>
 
 /** Variables of providers that this version has not: to ignore one would be to run something else than was asked for. */
 export const NOT_SUPPORTED = [
-  "REDIS_CLUSTER_ENABLED", "REDIS_SENTINEL_ENABLED", "DB_REPLICA_URL", "SUBJECT_KEYS_URL", "KEYDB_URL", "KEYDB_HOST", "MEMCACHED_SERVERS", "DATABASE_POOLER",
-  "CACHE_READS"
+  "REDIS_CLUSTER_ENABLED", "REDIS_SENTINEL_ENABLED", "DB_REPLICA_URL", "SUBJECT_KEYS_URL", "KEYDB_URL", "KEYDB_HOST", "KEYDB_PORT", "MEMCACHED_SERVERS", "DATABASE_POOLER",
+  "REDIS_CLUSTER_NODES", "REDIS_SENTINEL_MASTER", "REDIS_SENTINEL_NODES", "REDIS_POOL_MAX", "POSTGRES_FALLBACK_CACHE", "OUTBOX_RETENTION_MONTHS",
+  "AUDIT_BUFFER_SIZE", "AUDIT_FLUSH_MS", "CACHE_READS"
 ] as const

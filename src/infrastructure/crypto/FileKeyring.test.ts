@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto"
-import { Effect, Layer, ManagedRuntime } from "effect"
+import { Effect, ManagedRuntime } from "effect"
 import fc from "fast-check"
 import { expect, test } from "vitest"
 import { Keyring } from "../../domain/secrets/Keyring.ts"
@@ -8,7 +8,7 @@ import type { KeyringFile } from "./keyringFile.ts"
 
 const ring = (primary: number, ...numbers: readonly number[]): KeyringFile =>
   ({ primary, keys: new Map(numbers.map((number) => [number, Buffer.alloc(32, number)])), index: Buffer.alloc(32, 99) })
-const open = (file: KeyringFile) => ManagedRuntime.make(layerFileKeyring(file) as Layer.Layer<Keyring>).runPromise(Effect.service(Keyring))
+const open = (file: KeyringFile, most?: number) => ManagedRuntime.make(layerFileKeyring(file, most)).runPromise(Effect.service(Keyring))
 
 const plain = Buffer.from("maria.anders@example.com 😀")
 
@@ -57,4 +57,13 @@ test("any bytes come back unchanged", async () => {
   fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), fc.string(), (bytes, place) => {
     expect(new Uint8Array(keyring.open("x", keyring.seal("x", bytes, place), place)!)).toEqual(bytes)
   }))
+})
+
+test("a key that has sealed as much as it may seals no more, and still opens", async () => {
+  const keyring = await open(ring(1, 1), 2)
+  const sealed = [keyring.seal("session", plain, "a"), keyring.seal("session", plain, "a")]
+  expect(() => keyring.seal("session", plain, "a")).toThrow("rotate")
+  expect(keyring.open("session", sealed[0]!, "a")).toEqual(plain)
+  // Another purpose has another key.
+  expect(keyring.seal("order", plain, "a").length).toBeGreaterThan(plain.length)
 })

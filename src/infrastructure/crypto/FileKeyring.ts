@@ -5,14 +5,12 @@ import { Keyring } from "../../domain/secrets/Keyring.ts"
 import type { KeyringFile } from "./keyringFile.ts"
 
 const NONCE = 12, TAG = 16, NUMBER = 2
-/** Random nonces of 96 bits: with more messages under one key two of them may be the same. */
-const MOST_MESSAGES = 2 ** 32
 
 // A key object made once costs a quarter of raw bytes at every message.
 const derived = (key: Uint8Array, purpose: string): KeyObject => createSecretKey(Buffer.from(hkdfSync("sha256", key, "", `holdfast 1 ${purpose}`, 32)))
 
-/** Keys from a keyring file; one is derived for every purpose. */
-export const layerFileKeyring = ({ primary, keys, index }: KeyringFile) =>
+/** Keys from a keyring file; one is derived for every purpose. With more messages than 2^32 under one key two of their random nonces may be the same. */
+export const layerFileKeyring = ({ primary, keys, index }: KeyringFile, mostMessages = 2 ** 32) =>
   Layer.effect(Keyring, Effect.sync(() => {
     const made = new Map<string, KeyObject>(), messages = new Map<string, number>()
     const keyFor = (number: number, purpose: string): KeyObject | null => {
@@ -27,7 +25,7 @@ export const layerFileKeyring = ({ primary, keys, index }: KeyringFile) =>
     }
     const count = (purpose: string) => {
       const sealed = (messages.get(purpose) ?? 0) + 1
-      if (sealed > MOST_MESSAGES) throw new Error("the primary key of the keyring has sealed as much as it may: rotate it")
+      if (sealed > mostMessages) throw new Error("the primary key of the keyring has sealed as much as it may: rotate it")
       messages.set(purpose, sealed)
     }
 

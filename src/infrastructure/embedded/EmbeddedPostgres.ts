@@ -10,8 +10,8 @@ import pg from "pg";
 import { type Account, handOver, serverAccount } from "./account.ts";
 import { installBinaries, locateBinaries } from "./binaries.ts";
 import { freePort } from "./freePort.ts";
-import { placeBinaries, placeData } from "./place.ts";
-import { clearRunningServer, ownerSetting } from "./runningServer.ts";
+import { homesOf, placeBinaries, placeData } from "./place.ts";
+import { clearRunningServer, ownerSetting, portInUse } from "./runningServer.ts";
 import { shutDown } from "./shutDown.ts";
 import { spawnWatched, type Watched } from "./watched.ts";
 
@@ -74,7 +74,16 @@ const initialise = async ({ account, binaries, home, dataFolder }: Server): Prom
   await rename(fresh, dataFolder);
 };
 
-const urlOf = (server: Server, port: number, name: string): string => `postgres://postgres:${server.password}@127.0.0.1:${port}/${name}?sslmode=disable`;
+const urlOf = (password: string, port: number, name: string): string => `postgres://postgres:${password}@127.0.0.1:${port}/${name}?sslmode=disable`;
+
+/** The URL of the server that another process runs on this folder; null where none does that this user can use. A second server would be refused. */
+export const findEmbeddedPostgres = async (folder: string): Promise<string | null> => {
+  for (const home of homesOf(resolve(folder), process.getuid!())) {
+    const port = await portInUse(join(home, "data"));
+    if (port !== null) return urlOf(await readFile(join(home, "password"), "utf8"), port, database);
+  }
+  return null;
+};
 
 /** Postgres writes into its lock file when it accepts connections. A connection as the test could reach another server on this port. */
 const untilReady = async (server: Server, child: Watched["child"]): Promise<void> => {
@@ -113,7 +122,7 @@ const launch = async (server: Server, port: number, { persistent, settings }: Em
   };
   try {
     await untilReady(server, child);
-    await createDatabase(urlOf(server, port, "postgres"));
+    await createDatabase(urlOf(server.password, port, "postgres"));
   } catch (error) {
     await stop();
     throw error;
@@ -148,7 +157,7 @@ export const startEmbeddedPostgres = async (options: EmbeddedPostgresOptions): P
     const port = options.port ?? (await freePort());
     try {
       const { child, stop } = await launch(server, port, options);
-      const url = urlOf(server, port, database);
+      const url = urlOf(server.password, port, database);
       return { url, dataFolder, moved, port, pid: child.pid, stop: () => stop().then(discard), kill: (signal) => child.kill(signal) };
     } catch (error) {
       if (attempt < attempts && passing.test(String(error))) await delay(100);

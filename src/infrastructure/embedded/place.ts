@@ -14,15 +14,18 @@ const settle = async (account: Account, home: string, uid: number): Promise<bool
   return reaches(account, home);
 };
 
+/** Where the data may be: `postgres` in the folder, or under /var/tmp. */
+export const homesOf = (folder: string, uid: number): readonly [asked: string, elsewhere: string] =>
+  [join(folder, "postgres"), `/var/tmp/holdfast-${createHash("sha256").update(`${uid}:${folder}`).digest("hex").slice(0, 16)}`];
+
 /**
  * The folder for the server's data: `postgres` in the folder that was asked for, or, where the server's account cannot come there, one under /var/tmp whose name comes
  * from that folder, so that the next start finds it again.
  */
 export const placeData = async (account: Account, folder: string, uid: number): Promise<{ home: string; moved: boolean }> => {
-  const asked = join(folder, "postgres");
+  const [asked, elsewhere] = homesOf(folder, uid);
   await mkdir(folder, { recursive: true }).catch(() => undefined);
   if (await settle(account, asked, uid).catch(() => false)) return { home: asked, moved: false };
-  const elsewhere = `/var/tmp/holdfast-${createHash("sha256").update(`${uid}:${folder}`).digest("hex").slice(0, 16)}`;
   if (await settle(account, elsewhere, uid)) return { home: elsewhere, moved: true };
   throw new Error(`The embedded Postgres can keep its data neither in ${asked} nor in ${elsewhere}. Name a folder that it can use, or set DATABASE_URL.`);
 };

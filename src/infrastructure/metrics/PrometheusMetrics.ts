@@ -66,7 +66,7 @@ const makeReads = (registry: Registry, now: () => number) => {
     registers: [registry],
     collect() {
       this.reset()
-      for (const [kind, counts] of totals) for (const result of RESULT_NAMES) this.inc({ kind, result }, counts[RESULTS[result]]!)
+      for (const [kind, counts] of totals) for (const result of RESULT_NAMES) this.inc({ kind, result }, counts[RESULTS[result]])
     }
   })
   return {

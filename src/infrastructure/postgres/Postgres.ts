@@ -57,6 +57,11 @@ const open = ({ url, poolMax }: PostgresOptions) =>
   Effect.gen(function*() {
     const log = yield* Log
     let reachable = true
+    const seen = (now: boolean) => {
+      if (now !== reachable) (now ? log.info : log.error)(now ? "Postgres is back" : "Postgres cannot be reached")
+      reachable = now
+    }
+
     const pool = new pg.Pool({
       connectionString: url,
       max: poolMax,
@@ -65,18 +70,17 @@ const open = ({ url, poolMax }: PostgresOptions) =>
       keepAlive: true,
       // A server that is frozen, or behind a network that swallows everything, must not keep a request for ever.
       query_timeout: 12_000,
-      // A repetition waits at most 2 s for its first attempt; nothing that a request does takes longer than the others.
-      options: "-c lock_timeout=2000 -c statement_timeout=10000 -c idle_in_transaction_session_timeout=30000 -c timezone=UTC"
+      // An acknowledged write is on disk, whatever the server or the role prefers. A repetition waits at most 2 s for its first attempt; nothing that a request does takes longer than the others.
+      options: "-c synchronous_commit=on -c lock_timeout=2000 -c statement_timeout=10000 -c idle_in_transaction_session_timeout=30000 -c timezone=UTC"
     })
-    pool.on("error", (error) => log.warn("A connection to Postgres was lost", { reason: error.message }))
+    pool.on("error", (error) => {
+      log.warn("A connection to Postgres was lost", { reason: error.message })
+      // Known at once, not at the next request: hits have to say that they are all there is.
+      pool.query("select 1").then(() => seen(true), () => seen(false))
+    })
     // The pool listens to idle connections only. One that is lost while it is in use fails its statement; without a listener of its own it would end the process too.
     pool.on("connect", (client) => void client.on("error", () => undefined))
     yield* Effect.addFinalizer(() => Effect.promise(() => pool.end()))
-
-    const seen = (now: boolean) => {
-      if (now !== reachable) (now ? log.info : log.error)(now ? "Postgres is back" : "Postgres cannot be reached")
-      reachable = now
-    }
 
     const connect = Effect.tryPromise({
       try: () => pool.connect(),

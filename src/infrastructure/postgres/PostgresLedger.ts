@@ -3,11 +3,11 @@ import { Keyspace } from "../../domain/cache/Keyspace.ts"
 import type { Kind } from "../../domain/Kind.ts"
 import { Ledger } from "../../domain/ledger/Ledger.ts"
 import type { Batch, Cause, Change, Committed, IdempotencyKey, KeptAnswer, Row } from "../../domain/ledger/Ledger.ts"
-import { parseSnapshot } from "../../domain/ledger/Snapshot.ts"
+import { durable, parseSnapshot } from "../../domain/ledger/Snapshot.ts"
 import { columnsOf, rowOf, valuesOf } from "./columns.ts"
 import { Postgres } from "./Postgres.ts"
 import type { Columns } from "./Postgres.ts"
-import { EPOCH, statementsOf } from "./statements.ts"
+import { EPOCH, LAST, statementsOf } from "./statements.ts"
 
 const keptOf = (columns: Columns): KeptAnswer | null => columns["kept_request"] === null ? null : {
   request: columns["kept_request"],
@@ -117,9 +117,12 @@ export const layerPostgresLedger = Layer.effect(Ledger, Effect.gen(function*() {
       postgres.read({
         name: "snapshot",
         // statement_timestamp() is from before the snapshot was taken.
-        text: `select ${EPOCH} as epoch, pg_current_snapshot()::text as snapshot, floor(extract(epoch from statement_timestamp()) * 1000)::text as time`
+        text: `select ${EPOCH} as epoch, pg_current_snapshot()::text as snapshot, ${LAST} as last, floor(extract(epoch from statement_timestamp()) * 1000)::text as time`
       }, []),
-      ([columns]) => ({ epoch: Number(columns!["epoch"]), snapshot: parseSnapshot(columns!["snapshot"]), time: Number(columns!["time"]) })
+      ([columns]) => {
+        const snapshot = parseSnapshot(columns!["snapshot"])
+        return { epoch: Number(columns!["epoch"]), snapshot: durable(snapshot, BigInt(columns!["last"])), next: snapshot.xmax, time: Number(columns!["time"]) }
+      }
     ),
     remembers: (kind, id, position) => {
       const known = "transaction" in position
@@ -128,7 +131,8 @@ export const layerPostgresLedger = Layer.effect(Ledger, Effect.gen(function*() {
           name: known ? "remembers change" : "remembers read",
           text: known
             ? "select 1 from outbox where epoch = $1 and xid = $2::xid8 and seq = $3 limit 1"
-            : "select 1 from outbox where kind = $3 and entity_id = $4 and epoch = $1 and seq = $2 limit 1"
+            // A read is of the epoch that it was made in, and what it read may have been written before that.
+            : "select 1 from outbox where kind = $3 and entity_id = $4 and epoch <= $1 and seq = $2 limit 1"
         }, known ? [position.epoch, String(position.transaction), position.sequence] : [position.epoch, position.sequence, kind.name, id]),
         (rows) => rows.length > 0
       )

@@ -1,18 +1,21 @@
 import { Effect, Layer } from "effect"
 import { Outbox } from "../../domain/ledger/Outbox.ts"
 import type { Pending, Recorded } from "../../domain/ledger/Outbox.ts"
-import { formatSnapshot, parseSnapshot } from "../../domain/ledger/Snapshot.ts"
-import { EPOCH } from "./statements.ts"
+import { durable, formatSnapshot, parseSnapshot } from "../../domain/ledger/Snapshot.ts"
+import { EPOCH, LAST } from "./statements.ts"
 import { Postgres } from "./Postgres.ts"
 import type { Columns } from "./Postgres.ts"
 
 // `order by o.xid`, never the output column: as text "999" comes after "1000".
+/** A lag of more records is told as so many. */
+const MOST_COUNTED = 100_000
+
 const RECORDED = `o.epoch, o.xid, o.seq, o.kind, o.entity_id, o.version_id, o.type, o.data,
   to_char(o.recorded_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as recorded,
   ((extract(epoch from o.recorded_at) * 1000000)::bigint * 1000)::text as updated_at_ns`
 
 const SINCE = `with now as materialized (
-    select ${EPOCH} as epoch, pg_current_snapshot()::text as snapshot, floor(extract(epoch from statement_timestamp()) * 1000)::text as time
+    select ${EPOCH} as epoch, pg_current_snapshot()::text as snapshot, ${LAST} as last, floor(extract(epoch from statement_timestamp()) * 1000)::text as time
   ), pending as (
     (select o.xid, o.seq, o.kind, o.entity_id, o.partition, o.version_id, o.recorded_at from outbox o
       where o.epoch = $1 and o.xid = any(array(select pg_snapshot_xip($2::pg_snapshot))) and o.partition = any($3::smallint[])
@@ -53,6 +56,7 @@ export const layerPostgresOutbox = Layer.effect(Outbox, Effect.gen(function*() {
       Effect.map(postgres.read({ name: "since", text: SINCE }, [epoch, formatSnapshot(snapshot), partitions, limit]), (rows) => ({
         epoch: Number(rows[0]!["epoch"]),
         snapshot: parseSnapshot(rows[0]!["snapshot"]),
+        last: BigInt(rows[0]!["last"]),
         time: Number(rows[0]!["time"]),
         // Append may run its branches in any order: first what was open, then what is new, each as it is ordered.
         pending: rows.filter((columns) => columns["xid"] !== null).sort(byTransaction).map(pendingOf).slice(0, limit)
@@ -78,15 +82,16 @@ export const layerPostgresOutbox = Layer.effect(Outbox, Effect.gen(function*() {
           order by o.epoch, o.xid, o.seq limit $5`
       }, [after.epoch, String(after.transaction), after.sequence, kinds, limit]), (rows) => rows.map(recordedOf)),
     end: Effect.map(
-      postgres.read({ name: "end", text: `select ${EPOCH} as epoch, pg_snapshot_xmin(pg_current_snapshot())::text as xid` }, []),
-      ([columns]) => ({ epoch: Number(columns!["epoch"]), transaction: BigInt(columns!["xid"]), sequence: 0 })
+      postgres.read({ name: "end", text: `select ${EPOCH} as epoch, pg_current_snapshot()::text as snapshot, ${LAST} as last` }, []),
+      ([columns]) => ({ epoch: Number(columns!["epoch"]), transaction: durable(parseSnapshot(columns!["snapshot"]), BigInt(columns!["last"])).xmin, sequence: 0 })
     ),
     lag: (checkpoints) =>
       Effect.map(postgres.read({
         name: "lag",
-        text: `select count(*)::text as events, coalesce(extract(epoch from clock_timestamp() - min(o.recorded_at)), 0)::float8 as seconds
-          from unnest($1::smallint[], $2::text[]) c(partition, snapshot) join outbox o on o.partition = c.partition
-          where o.epoch = ${EPOCH} and o.xid >= $3::xid8 and not pg_visible_in_snapshot(o.xid, c.snapshot::pg_snapshot)`
+        // Counted up to a limit: where a checkpoint is lost, all the log is behind it.
+        text: `select count(*)::text as events, coalesce(extract(epoch from clock_timestamp() - min(late.recorded_at)), 0)::float8 as seconds
+          from (select o.recorded_at from unnest($1::smallint[], $2::text[]) c(partition, snapshot) join outbox o on o.partition = c.partition
+            where o.epoch = ${EPOCH} and o.xid >= $3::xid8 and not pg_visible_in_snapshot(o.xid, c.snapshot::pg_snapshot) limit ${MOST_COUNTED}) late`
       }, [
         checkpoints.map(({ partition }) => partition),
         checkpoints.map(({ snapshot }) => formatSnapshot(snapshot)),

@@ -104,5 +104,5 @@ export const checkSchema = Effect.fn("checkSchema")(function*(options: { readonl
       message: `This installation has ${row["partitions"]} partitions, and CACHE_PARTITIONS says ${options.partitions}. The number cannot change: entries would be looked for elsewhere.`
     })
   }
-  return { id: row["id"], partitions: row["partitions"], tokenSecret: row["token_secret"] } satisfies Installation as Installation
+  return { id: row["id"], partitions: row["partitions"], tokenSecret: row["token_secret"] }
 })

@@ -4,6 +4,8 @@ import type { Statement } from "./Postgres.ts"
 
 /** The epoch of the statement that says it. */
 export const EPOCH = "(select max(epoch) from database_epochs)"
+/** The transaction of the last event: it committed, and so it outlives a crash. */
+export const LAST = `coalesce((select o.xid::text from outbox o where o.epoch = ${EPOCH} order by o.xid desc limit 1), '0')`
 /** Never earlier than the version before, whatever the clock does; microseconds, so that recorded_at is the same instant. */
 const NOW_NS = "(extract(epoch from clock_timestamp()) * 1000000)::bigint * 1000"
 const recordedAt = (ns: string) => `timestamptz 'epoch' + (${ns} / 1000) * interval '1 microsecond'`
@@ -84,15 +86,15 @@ export const statementsOf = (kind: Kind) => {
   // Per item: $1 ids, $2 partitions, $3 data, then a column each; taken values are left out, in the order of the unique one.
   const batch = (withKey: boolean) => {
     const first = withKey ? 11 : 7
-    const unique = Object.keys(kind.unique).map(columnOf)[0]!
+    const unique = Object.keys(kind.unique).map(columnOf)
     const items = `unnest($1::uuid[], $2::smallint[], $3::text[], ${columns.map(({ type }, i) => `$${first + i}::${type}[]`).join(", ")})
       with ordinality as i(id, partition, data, ${names.join(", ")}, place)`
     return statement(withKey ? "batch with key" : "batch", `with
     ${withKey ? `${keeping("today", `$7::bytea, $8::bytea, $9::smallint, '${kind.name}', null::uuid, null::bigint, $10::uuid[]`)},` : ""}
     changed as (insert into ${table} (id, version_id, updated_at_ns, event_seq, ${names.join(", ")})
       select i.id, 1, ${NOW_NS}, nextval('outbox_seq'), ${names.map((name) => `i.${name}`).join(", ")}
-      from ${items} ${withKey ? "where exists (select from key)" : ""} order by i.${unique}, i.place
-      on conflict (${unique}) where deleted_at is null do nothing returning id, version_id, updated_at_ns, event_seq),
+      from ${items} ${withKey ? "where exists (select from key)" : ""} order by ${[...unique, "place"].map((name) => `i.${name}`).join(", ")}
+      ${unique.map((name) => `on conflict (${name}) where deleted_at is null do nothing`).join("")} returning id, version_id, updated_at_ns, event_seq),
     ${logged(`i.partition, '${kind.name}', c.id, c.version_id, $4::text, i.data::json, $5::json from changed c join ${items} on i.id = c.id`)},
     ${owed(kind, "$6::boolean")}
     ${withKey

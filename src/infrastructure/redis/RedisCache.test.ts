@@ -349,8 +349,8 @@ describe("a server that refuses", () => {
     expect(await cache.lease([keyOf("absent")], "mine")).toEqual([true])
   })
 
-  test("one that became a replica rejects every write, also where nothing would change", async () => {
-    const { server, cache } = await ready(OWN)
+  test("one that became a replica rejects every write, also where nothing would change, and is left for whoever its name now leads to", async () => {
+    const { server, cache, lines } = await ready(OWN)
     await given(cache, 3)
     await server.cli("REPLICAOF", "127.0.0.1", "1")
     for (const write of [
@@ -358,7 +358,9 @@ describe("a server that refuses", () => {
       () => cache.store([putOf(1, null, 60, keyOf("absent"))]), () => cache.fill([putOf(2)]), () => cache.lease([keyOf("absent")], "mine"), () => cache.evict(k)
     ]) {
       await answers(cache)
+      const before = lines.length
       await expect(write()).rejects.toThrow("READONLY")
+      await eventually(() => lines.slice(before).some((line) => line.startsWith("warn Redis cannot be reached")))
     }
     await server.cli("REPLICAOF", "NO", "ONE")
     await answers(cache)

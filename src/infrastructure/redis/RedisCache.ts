@@ -197,7 +197,8 @@ export const layerRedisCache = (options: RedisCacheOptions) =>
       purge,
       evict: async (key) => { await front.del(key.text) },
       describe: async (key) => {
-        const [value, ttl] = (await back.multi().getBuffer(key.text).pttl(key.text).exec())!.map(([, answer]) => answer) as [Buffer | null, number]
+        // No MULTI: a full Redis queues nothing, not even reads.
+        const [value, ttl] = await Promise.all([back.getBuffer(key.text), back.pttl(key.text)])
         return { value, ttlMilliseconds: ttl < 0 ? null : ttl }
       },
       count: (name, ttlMilliseconds) => runCount(front, [name], [ttlMilliseconds]) as Promise<number>,

@@ -8,7 +8,8 @@ local function older(a, b)
   return x < y or (x == y and number(a, 14, 26) < number(b, 14, 26))
 end
 
-local epoch = number(redis.call('GETRANGE', KEYS[1], 0, 12), 2, 13)
+local checkpoint = redis.pcall('GETRANGE', KEYS[1], 0, 12)
+local epoch = type(checkpoint) == 'string' and number(checkpoint, 2, 13) or 0
 local out, gone = {}, {}
 for i = 2, #KEYS do
   local key, value, lease, ttl = KEYS[i], ARGV[3 * i - 4], ARGV[3 * i - 3], ARGV[3 * i - 2]

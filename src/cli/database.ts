@@ -1,0 +1,44 @@
+import { Effect } from "effect"
+import type { ApiKeys } from "../domain/access/ApiKeys.ts"
+import { Log } from "../domain/observe/Log.ts"
+import type { RetryQueue } from "../domain/sync/RetryQueue.ts"
+import { readConfiguration } from "../infrastructure/configuration/readConfiguration.ts"
+import type { Environment } from "../infrastructure/configuration/readConfiguration.ts"
+import { findEmbeddedPostgres, startEmbeddedPostgres } from "../infrastructure/embedded/EmbeddedPostgres.ts"
+import { layerTools } from "../infrastructure/live.ts"
+import type { Running } from "../infrastructure/live.ts"
+import { checkSchema, migrate } from "../infrastructure/postgres/migrate.ts"
+import { Postgres } from "../infrastructure/postgres/Postgres.ts"
+import type { Surroundings } from "./holdfast.ts"
+
+/** As `npm start` has it. */
+export const folderOf = (environment: Environment): string => environment["HOLDFAST_FOLDER"] || ".holdfast"
+
+/**
+ * Works on the database that is named; without one on the embedded one: its server, if a service runs on it, else one that
+ * is started for the moment of the command.
+ */
+export const withDatabase = async <A>({ environment, log }: Surroundings, work: (running: Running) => Promise<A>): Promise<A> => {
+  const configuration = readConfiguration(environment, "tool")
+  const on = (url: string, embedded: boolean) => work({ ...configuration, DATABASE_URL: url, embedded })
+  if (configuration.DATABASE_URL !== null) return on(configuration.DATABASE_URL, false)
+  const folder = folderOf(environment)
+  const running = await findEmbeddedPostgres(folder)
+  if (running !== null) return on(running, true)
+  const server = await startEmbeddedPostgres({ folder, persistent: true })
+  try {
+    await Effect.runPromise(migrate(server.url, { partitions: configuration.CACHE_PARTITIONS, log }))
+    return await on(server.url, true)
+  } finally {
+    await server.stop()
+  }
+}
+
+/** Works with the keys and the queue of a database whose schema is this version's; that is looked at before anything else asks for a table. */
+export const withTools = <A, E>(surroundings: Surroundings, work: Effect.Effect<A, E, ApiKeys | RetryQueue>): Promise<A> =>
+  withDatabase(surroundings, (running) =>
+    Effect.runPromise(checkSchema({ partitions: running.CACHE_PARTITIONS }).pipe(
+      Effect.provide(Postgres.layer({ url: running.DATABASE_URL, poolMax: 1 })),
+      Effect.andThen(Effect.provide(work, layerTools(running))),
+      Effect.provideService(Log, surroundings.log)
+    )))

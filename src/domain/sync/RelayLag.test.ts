@@ -1,0 +1,30 @@
+import { expect, test } from "vitest"
+import { eventually } from "../../../test/support/eventually.ts"
+import { creating, freshDatabase, freshRedis, openServices, run } from "../../../test/support/services.ts"
+import { Cache } from "../cache/Cache.ts"
+import { Commands } from "../Commands.ts"
+import { Relay } from "./Relay.ts"
+import { RelayLag } from "./RelayLag.ts"
+
+const everyPartition = Array.from({ length: 64 }, (_, partition) => partition)
+
+test("events that no checkpoint shows are the lag; where there is no checkpoint nothing is settled; and while the cache is away those last seen count", async () => {
+  const database = await freshDatabase(), redis = await freshRedis(), services = await openServices({ database: database.url, redis: redis.url })
+  await eventually(() => services.get(Cache).ping())
+  const lag = services.get(RelayLag), lane = services.get(Relay).lane(everyPartition)
+  const create = () => run(services.get(Commands).create(creating()))
+  expect(await run(lag.now)).toEqual({ events: 0, seconds: 0 })
+  await create()
+  expect(await run(lag.now)).toMatchObject({ events: 1, seconds: expect.toSatisfy((s: number) => s > 0 && s < 10) })
+  // The first round purges, and stands where nothing is left to settle.
+  await run(lane.round)
+  expect(await run(lag.now)).toEqual({ events: 0, seconds: 0 })
+  await create()
+  await create()
+  expect(await run(lag.now)).toMatchObject({ events: 2 })
+  await run(lane.round)
+  expect(await run(lag.now)).toEqual({ events: 0, seconds: 0 })
+  await redis.kill()
+  await create()
+  expect(await run(lag.now)).toMatchObject({ events: 1 })
+})

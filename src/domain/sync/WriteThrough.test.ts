@@ -1,0 +1,95 @@
+import { beforeEach, expect, test } from "vitest"
+import { eventually } from "../../../test/support/eventually.ts"
+import { adjusting, behindProxy, creating, failing, freshDatabase, freshRedis, openServices, renaming, run } from "../../../test/support/services.ts"
+import { Cache } from "../cache/Cache.ts"
+import { CacheAccess } from "../cache/CacheAccess.ts"
+import { Keyspace } from "../cache/Keyspace.ts"
+import { Commands } from "../Commands.ts"
+import { product } from "../kinds/product.ts"
+import { Metrics } from "../observe/Metrics.ts"
+import { ANY, Queries } from "../Queries.ts"
+import { RetryQueue } from "./RetryQueue.ts"
+
+const open = async (environment: Record<string, string> = {}) => {
+  const database = await freshDatabase(), redis = await freshRedis(), postgres = await behindProxy(database.url)
+  const services = await openServices({ database: postgres.to, redis: redis.url, environment })
+  const commands = services.get(Commands), access = services.get(CacheAccess), cache = services.get(Cache)
+  await eventually(() => cache.ping())
+  return {
+    database, redis, postgres, services, access, cache, commands,
+    key: (id: string) => services.get(Keyspace).keyOf("product", id),
+    create: async () => (await run(commands.create(creating()))).id,
+    queued: () => database.query("select entity_id as id, version_id as version, reason from sync_retry_queue"),
+    loseCache: async () => {
+      await redis.kill()
+      await eventually(async () => {
+        await services.get(Queries).read(product, crypto.randomUUID(), ANY)
+        return access.state() === "open"
+      })
+    }
+  }
+}
+let one: Awaited<ReturnType<typeof open>>
+beforeEach(async () => { one = await open({ SYNC_BUDGET_MS: "400" }) })
+
+test("a change is stored, and what lease and store cost is measured", async () => {
+  expect(await run(one.commands.create(creating()))).toMatchObject({ synced: "stored" })
+  expect(one.services.get(Metrics).summary().syncOverheadMs.p50).toBeGreaterThan(0)
+})
+
+test("a change of which the cache holds nothing, and is loading something, is owed nothing", async () => {
+  const id = await one.create()
+  await one.cache.evict(one.key(id))
+  await one.cache.lease([one.key(id)], "a reader's")
+  expect(await run(one.commands.change(renaming(id, "Torch")))).toMatchObject({ synced: "nothing" })
+  // The reader read before the change, or may have: its lease is broken.
+  expect((await one.cache.describe(one.key(id))).value).toBeNull()
+  expect(await one.queued()).toEqual([])
+})
+
+test("a change that is refused gives its lease back, so that a reader need not wait for it", async () => {
+  const id = await one.create()
+  await one.cache.evict(one.key(id))
+  expect(await failing(one.commands.change(adjusting(id, -1_000)))).toMatchObject({ _tag: "Refused" })
+  expect((await one.cache.describe(one.key(id))).value).toBeNull()
+})
+
+test("a store that is missed is queued, and the change succeeds all the same", async () => {
+  const id = await one.create()
+  await one.redis.freeze()
+  expect(await run(one.commands.change(renaming(id, "Torch")))).toMatchObject({ version: 2, synced: "queued" })
+  expect(await one.queued()).toEqual([{ id, version: "2", reason: "store missed: no answer" }])
+})
+
+test("while the cache is known to be away the commit itself writes the retry row", async () => {
+  const id = await one.create()
+  await one.loseCache()
+  expect(await run(one.commands.change(renaming(id, "Torch")))).toMatchObject({ version: 2, synced: "queued" })
+  expect(await one.queued()).toEqual([{ id, version: "2", reason: "cache unavailable at commit" }])
+})
+
+test("a cache that comes back between the commit's decision and its store is still owed the change", async () => {
+  const id = await one.create()
+  await one.loseCache()
+  const holder = await one.database.connect()
+  await holder.query("begin")
+  await holder.query("select 1 from products where id = $1 for update", [id])
+  const changing = run(one.commands.change(renaming(id, "Torch")))
+  await eventually(async () => (await one.database.query("select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()")).length === 1)
+  await one.redis.start()
+  await eventually(() => one.access.state() !== "open", { within: 1_500 })
+  await holder.query("commit")
+  expect(await changing).toMatchObject({ version: 2, synced: "queued" })
+  expect(await one.services.get(RetryQueue).size.pipe(run)).toMatchObject({ size: 1 })
+})
+
+test("a missed store that cannot be queued either is left to the relay, and said", async () => {
+  const id = await one.create()
+  await one.redis.freeze()
+  const changing = run(one.commands.change(renaming(id, "Torch")))
+  await eventually(async () => (await one.database.query("select 1 from products where version_id = 2")).length === 1)
+  await one.postgres.cut()
+  expect(await changing).toMatchObject({ version: 2, synced: "queued" })
+  expect(one.services.lines.map(({ message }) => message)).toContain("A missed store could not be queued; the relay will find it")
+  expect(await one.queued()).toEqual([])
+})

@@ -1,0 +1,94 @@
+import { beforeEach, expect, test } from "vitest"
+import { openHttp } from "../../../test/support/http.ts"
+import type { Http } from "../../../test/support/http.ts"
+import { behindProxy, freshDatabase, run } from "../../../test/support/services.ts"
+import { ApiKeys } from "../../domain/access/ApiKeys.ts"
+
+let database: Awaited<ReturnType<typeof freshDatabase>>
+beforeEach(async () => { database = await freshDatabase() })
+
+const listen = async ({ apps, key }: Http, query: string, headers: Record<string, string> = {}) => {
+  const response = await apps.main.request(`/v1/changes${query}`, { headers: { authorization: `Bearer ${key}`, ...headers } })
+  expect(response.status).toBe(200)
+  return response.body!.getReader()
+}
+const textOf = (chunk: { value?: Uint8Array | undefined }) => Buffer.from(chunk.value ?? "").toString()
+/** All that comes until the service ends the stream. */
+const rest = async (reader: ReadableStreamDefaultReader<Uint8Array>) => {
+  const chunks: string[] = []
+  for (;;) {
+    const chunk = await reader.read()
+    if (chunk.done) return chunks
+    chunks.push(textOf(chunk))
+  }
+}
+const idsOf = (text: string) => [...text.matchAll(/^id: (\d+)$/gm)].map(([, id]) => id!)
+/** Events of one transaction, without anybody's writing them. */
+const log = (count: number) => database.query(`insert into outbox (recorded_at, epoch, seq, partition, kind, entity_id, version_id, type, data, metadata)
+  select now(), (select max(epoch) from database_epochs), nextval('outbox_seq'), 0, 'product', gen_random_uuid(), 1, 'ProductCreated', '{}', '{}' from generate_series(1, ${count})`)
+
+test("a listener that does not keep up is closed, and by its last id it goes on without a gap", async () => {
+  const http = await openHttp({ database: database.url })
+  await log(6_000)
+  const slow = await listen(http, "?after=0"), quick = await listen(http, "?after=0")
+  const readBy = async (reader: ReadableStreamDefaultReader<Uint8Array>, count: number) => {
+    const ids: string[] = []
+    while (ids.length < count) ids.push(...idsOf(textOf(await reader.read())))
+    return ids
+  }
+  // Meanwhile somebody else hears all of it, and then what comes later.
+  await readBy(quick, 6_000)
+  await log(1)
+  await readBy(quick, 1)
+  const first = idsOf((await rest(slow)).join(""))
+  expect(first.length).toBeLessThan(6_000)
+  const again = await listen(http, "?after=0", { "last-event-id": first.at(-1)! })
+  const second = await readBy(again, 6_001 - first.length)
+  expect(new Set([...first, ...second]).size).toBe(6_001)
+  expect([...first, ...second]).toEqual([...first, ...second].sort())
+  for (const listener of [quick, again]) await listener.cancel()
+})
+
+test("a stream ends when the server stops, without a word", async () => {
+  const http = await openHttp({ database: database.url })
+  const streams = [await listen(http, ""), await listen(http, "?after=0")]
+  http.apps.closeStreams()
+  for (const stream of streams) expect(await rest(stream)).toEqual([": listening\n\n"])
+  // Nobody is left to be closed again.
+  http.apps.closeStreams()
+})
+
+test("a stream that cannot be read on from the database is closed, and said", async () => {
+  const proxy = await behindProxy(database.url), http = await openHttp({ database: proxy.to })
+  await proxy.cut()
+  expect(await rest(await listen(http, "?after=0"))).toEqual([": listening\n\n"])
+  expect(http.services.lines.map(({ message }) => message)).toContain("A listener of the changes was closed")
+  // Where it begins now, it is asked for first.
+  expect((await http.ask("GET", "/v1/changes")).status).toBe(503)
+})
+
+test("a listener hears of the kinds that its key may read, and of no others", async () => {
+  const http = await openHttp({ database: database.url })
+  const { text: key } = await run(http.services.get(ApiKeys).create("listener", ["changes:read"]))
+  await log(3)
+  const deaf = await listen({ ...http, key }, "?after=0"), hearing = await listen(http, "?after=0")
+  await hearing.read()
+  expect(idsOf(textOf(await hearing.read()))).toHaveLength(3)
+  http.apps.closeStreams()
+  expect(await rest(deaf)).toEqual([": listening\n\n"])
+})
+
+test("one that hangs up is forgotten", async () => {
+  const http = await openHttp({ database: database.url }), gone = await listen(http, ""), stays = await listen(http, "")
+  await stays.read()
+  await gone.cancel()
+  await log(2)
+  expect(idsOf(textOf(await stays.read()))).toHaveLength(2)
+  await stays.cancel()
+})
+
+test("HEAD tells the headers, and opens no stream", async () => {
+  const http = await openHttp({ database: database.url })
+  const response = await http.apps.main.request("/v1/changes", { method: "HEAD", headers: { authorization: `Bearer ${http.key}` } })
+  expect([response.status, response.headers.get("content-type"), response.body]).toEqual([200, "text/event-stream", null])
+})

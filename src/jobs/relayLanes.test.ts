@@ -1,0 +1,81 @@
+import { beforeEach, expect, test } from "vitest"
+import { eventually } from "../../test/support/eventually.ts"
+import { behindProxy, creating, freshDatabase, freshRedis, openJobs, openServices, renaming, run } from "../../test/support/services.ts"
+import type { Services } from "../../test/support/services.ts"
+import { Cache } from "../domain/cache/Cache.ts"
+import { CacheAccess } from "../domain/cache/CacheAccess.ts"
+import { decodeEntry } from "../domain/cache/Entry.ts"
+import { Keyspace } from "../domain/cache/Keyspace.ts"
+import { Commands } from "../domain/Commands.ts"
+import { RelayLag } from "../domain/sync/RelayLag.ts"
+import { layerRelayLanes } from "./relayLanes.ts"
+
+let database: Awaited<ReturnType<typeof freshDatabase>>, redis: Awaited<ReturnType<typeof freshRedis>>
+beforeEach(async () => {
+  database = await freshDatabase()
+  redis = await freshRedis()
+})
+
+const open = async (environment: { readonly database?: string; readonly redis?: string } = {}) => {
+  const services = await openServices({ database: database.url, redis: redis.url, ...environment })
+  await eventually(() => services.get(Cache).ping())
+  return services
+}
+/** A change of which the cache is told nothing by its writer. */
+const miss = async (services: Services) => {
+  const key = (id: string) => services.get(Keyspace).keyOf("product", id), cache = services.get(Cache)
+  const { id } = await run(services.get(Commands).create(creating()))
+  const value = (await cache.describe(key(id))).value!
+  await run(services.get(Commands).change(renaming(id, "Torch")))
+  await cache.evict(key(id))
+  await cache.lease([key(id)], "forced")
+  await cache.store([{ key: key(id), value, lease: "forced", ttlMilliseconds: 60_000 }])
+  return { settled: async () => decodeEntry((await cache.describe(key(id))).value!)!.version === 2 }
+}
+const messages = (services: Services) => services.lines.map(({ message }) => message)
+/** Until both lanes have a holder. */
+const held = () => eventually(async () => (await database.query("select 1 from pgboss.job where name like 'relay-lane-%' and state = 'active'")).length === 2, { within: 10_000 })
+const settledUp = (services: Services) => eventually(async () => (await run(services.get(RelayLag).now)).events === 0 && (await services.get(Cache).checkpoints(Array.from({ length: 64 }, (_, partition) => partition))).every((text) => text?.startsWith("C")), { within: 12_000 })
+
+test("what a writer missed is settled within moments, in every partition", async () => {
+  const services = await open()
+  await openJobs(services, layerRelayLanes)
+  await settledUp(services)
+  const missed = await Promise.all(Array.from({ length: 8 }, () => miss(services)))
+  for (const { settled } of missed) await eventually(settled)
+})
+
+test("a round that fails is said and tried again, and while the cache is away nothing is said", async () => {
+  const postgres = await behindProxy(database.url), services = await open({ database: postgres.to }), writer = await open()
+  await openJobs(services, layerRelayLanes)
+  await settledUp(writer)
+  await held()
+  await postgres.cut()
+  await eventually(() => expect(messages(services)).toContain("A round of the relay failed; it is tried again"))
+  await postgres.restore()
+  const missed = await miss(writer)
+  await eventually(missed.settled, { within: 10_000 })
+  await redis.kill()
+  await eventually(() => services.get(CacheAccess).state() === "open", { within: 10_000 })
+  const said = messages(services).length
+  await redis.start()
+  await eventually(() => services.get(CacheAccess).state() === "closed", { within: 10_000 })
+  expect(messages(services).slice(said)).not.toContain("A round of the relay failed; it is tried again")
+})
+
+test("whoever sees a lane neglected works it, until its holder is back", async () => {
+  const proxy = await behindProxy(redis.url), holder = await open({ redis: proxy.to })
+  await openJobs(holder, layerRelayLanes)
+  await settledUp(holder)
+  await held()
+  const other = await open()
+  await openJobs(other, layerRelayLanes)
+  // The holder has its lease and its database, and cannot reach the cache.
+  await proxy.cut()
+  const missed = await miss(other)
+  await eventually(missed.settled, { within: 10_000 })
+  expect(messages(other)).toContain("A lane of the relay is neglected; this process works it meanwhile")
+  await proxy.restore()
+  await eventually(() => holder.get(CacheAccess).state() === "closed", { within: 10_000 })
+  await settledUp(other)
+})

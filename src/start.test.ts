@@ -1,0 +1,190 @@
+import { connect } from "node:net"
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest"
+import { eventually } from "../test/support/eventually.ts"
+import { createDatabase, dropDatabase } from "../test/support/database.ts"
+import { freePort } from "../test/support/processes.ts"
+import { startRedis } from "../test/support/redis.ts"
+import type { RedisServer } from "../test/support/redis.ts"
+import { start } from "./start.ts"
+import type { Started } from "./start.ts"
+
+const KEY = "a_bootstrap_key_of_the_start_tests_1"
+let database: string, redis: RedisServer
+const undo: (() => unknown)[] = []
+beforeEach(async () => {
+  [database, redis] = await Promise.all([createDatabase({ migrated: true }), startRedis()])
+})
+afterEach(async () => {
+  for (const step of undo.splice(0).reverse()) await step()
+  await redis.stop()
+  await dropDatabase(database)
+})
+
+const environment = (more: Record<string, string> = {}) => ({ DATABASE_URL: database, REDIS_URL: redis.url, PORT: "0", LOG_LEVEL: "silent", BOOTSTRAP_API_KEY: KEY, ...more })
+const started = async (role: "all" | "api" | "relay", more: Record<string, string> = {}): Promise<Started> => {
+  const one = await start(role, environment(more))
+  undo.push(one.stop)
+  return one
+}
+const statusOf = async (url: string) => (await fetch(url, { headers: { authorization: `Bearer ${KEY}` } })).status
+const refused = (url: string) => expect(fetch(url)).rejects.toThrow()
+
+describe("a start", () => {
+  test("of everything serves, and ends with all that it started", async () => {
+    const { url, opsUrl, stop } = await started("all")
+    expect(opsUrl).toBeNull()
+    expect(await statusOf(`${url}/v1/products`)).toBe(200)
+    await stop()
+    await refused(`${url}/healthz`)
+    // Once more does no harm.
+    await stop()
+  })
+
+  test("with OPS_PORT serves operators at a port of their own", async () => {
+    const { url, opsUrl } = await started("api", { OPS_PORT: "0" })
+    expect([await statusOf(`${url}/v1/products`), await statusOf(`${url}/healthz`)]).toEqual([200, 404])
+    expect([await statusOf(`${opsUrl}/v1/products`), await statusOf(`${opsUrl}/healthz`)]).toEqual([404, 200])
+  })
+
+  test("of a relay serves nobody, but for operators at OPS_PORT", async () => {
+    expect(await started("relay")).toMatchObject({ url: null, opsUrl: null })
+    const { url, opsUrl } = await started("relay", { OPS_PORT: "0" })
+    expect(url).toBeNull()
+    expect(await statusOf(`${opsUrl}/readyz`)).toBe(200)
+  })
+
+  test("at an address of IPv6 says so in its URL", async () => {
+    const { url } = await started("api", { HOST: "::1" })
+    expect(url).toMatch(/^http:\/\/\[::1\]:\d+$/)
+    expect(await statusOf(`${url}/healthz`)).toBe(200)
+  })
+
+  test("without Redis is degraded, not an error", async () => {
+    await redis.kill()
+    const { url } = await started("api")
+    expect(await statusOf(`${url}/v1/products`)).toBe(200)
+  })
+})
+
+describe("what cannot start says why, and leaves nothing behind", () => {
+  test("a wrong configuration, with all that is wrong", async () => {
+    await expect(start("api", environment({ PORT: "x", LOG_LEVEL: "loud" }))).rejects.toThrow(/PORT must be[\s\S]*LOG_LEVEL must be/)
+  })
+
+  test("a port that is taken", async () => {
+    const { url } = await started("api"), { port } = new URL(url!)
+    await expect(start("api", environment({ PORT: port }))).rejects.toThrow("EADDRINUSE")
+    expect(await statusOf(`${url}/healthz`)).toBe(200)
+  })
+
+  test("a database that lacks its schema, with what to run", async () => {
+    const empty = await createDatabase()
+    undo.push(() => dropDatabase(empty))
+    await expect(start("all", environment({ DATABASE_URL: empty }))).rejects.toThrow("npm run migrate")
+  })
+
+  test("a number of partitions that is not the installation's", async () => {
+    await expect(start("all", environment({ CACHE_PARTITIONS: "32" }))).rejects.toThrow("64 partitions")
+  })
+
+  test("a database that cannot be reached", async () => {
+    await expect(start("all", environment({ DATABASE_URL: `postgres://127.0.0.1:${await freePort()}/x` }))).rejects.toMatchObject({ _tag: "DatabaseUnavailable" })
+  })
+})
+
+describe("a stop", () => {
+  test("ends connections that are idle, and lets a request under way end", async () => {
+    const { url, stop } = await started("api"), { port } = new URL(url!)
+    const idle = connect(Number(port), "127.0.0.1"), busy = connect(Number(port), "127.0.0.1")
+    const body = JSON.stringify({ sku: "late", name: "Lamp", price: { amount: 1, currency: "EUR" }, stock: 1 })
+    let answer = ""
+    busy.setEncoding("utf8").on("data", (text) => (answer += text))
+    idle.write(`GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n`)
+    await new Promise((resume) => idle.once("data", resume))
+    busy.write(`POST /v1/products HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${KEY}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body.slice(0, 5)}`)
+    // The next answer comes when the server has read this far.
+    expect(await statusOf(`${url}/healthz`)).toBe(200)
+    const idleClosed = new Promise((resume) => idle.once("close", resume)), busyClosed = new Promise((resume) => busy.once("close", resume))
+    const stopping = stop()
+    await idleClosed
+    expect(answer).toBe("")
+    busy.write(body.slice(5))
+    await busyClosed
+    await stopping
+    expect(answer).toMatch(/^HTTP\/1.1 201 /)
+  })
+
+  test("ends the streams of the changes", async () => {
+    const { url, stop } = await started("api")
+    const response = await fetch(`${url}/v1/changes`, { headers: { authorization: `Bearer ${KEY}` } })
+    await stop()
+    expect(await response.text()).toBe(": listening\n\n")
+  })
+
+  test("cuts what has not ended after ten seconds", async () => {
+    const { url, stop } = await started("api"), { port } = new URL(url!)
+    const endless = connect(Number(port), "127.0.0.1")
+    endless.write(`POST /v1/products HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${KEY}\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{`)
+    expect(await statusOf(`${url}/healthz`)).toBe(200)
+    const closed = new Promise((resume) => endless.once("close", resume)), began = performance.now()
+    endless.on("error", () => undefined)
+    await stop()
+    await closed
+    expect(performance.now() - began).toBeGreaterThan(9_900)
+  })
+})
+
+describe("a process", () => {
+  const inherited = { ...process.env }
+  const said: string[] = []
+  beforeEach(() => {
+    said.length = 0
+    vi.resetModules()
+    vi.spyOn(process.stderr, "write").mockImplementation((text) => said.push(String(text)) > 0)
+  })
+  afterEach(() => {
+    vi.restoreAllMocks()
+    process.env = { ...inherited }
+    process.exitCode = undefined
+  })
+
+  test.each([
+    ["everything", "PORT", () => import("./main.ts")],
+    ["the api", "PORT", () => import("./http/main.ts")],
+    ["the relay", "OPS_PORT", () => import("./jobs/main.ts")]
+  ] as const)("of %s lives until it is told to end", async (_, name, main) => {
+    const port = String(await freePort())
+    Object.assign(process.env, environment({ [name]: port }))
+    const before = [process.listenerCount("SIGTERM"), process.listenerCount("SIGINT")]
+    await main()
+    expect(await statusOf(`http://127.0.0.1:${port}/healthz`)).toBe(200)
+    expect([process.listenerCount("SIGTERM"), process.listenerCount("SIGINT")]).toEqual(before.map((count) => count + 1))
+    process.emit("SIGTERM", "SIGTERM")
+    await eventually(() => refused(`http://127.0.0.1:${port}/healthz`))
+    expect([process.listenerCount("SIGTERM"), process.listenerCount("SIGINT")]).toEqual(before)
+    // The rest of it ends after the port.
+    await eventually(async () => expect(await connections()).toBe(0), { within: 10_000 })
+  })
+
+  test("that cannot start prints one message and ends with 1", async () => {
+    const { live } = await import("./start.ts")
+    Object.assign(process.env, environment({ PORT: "x" }))
+    await live("api")
+    expect([said.join(""), process.exitCode]).toEqual(["Holdfast cannot start; the configuration is wrong:\n  - PORT must be a whole number from 0 to 65535\n", 1])
+    said.length = 0
+    Object.assign(process.env, environment({ DATABASE_URL: `postgres://127.0.0.1:${await freePort()}/x` }))
+    await live("api")
+    expect(said.join("")).toBe("Holdfast cannot start; the database cannot be reached: ECONNREFUSED\n")
+  })
+
+  const connections = async () => {
+    const { default: pg } = await import("pg")
+    const client = new pg.Client({ connectionString: database })
+    await client.connect()
+    try {
+      return (await client.query("select count(*)::integer as others from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()")).rows[0].others as number
+    } finally {
+      await client.end()
+    }
+  }
+})

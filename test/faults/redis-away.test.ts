@@ -1,0 +1,91 @@
+import { expect, test } from "vitest";
+import { eventually } from "../support/eventually.ts";
+import { createProducts, on, relayWorks, startCache, startHoldfast, startTruth, status, untrue } from "../support/holdfast.ts";
+import { latency, type Load, startLoad } from "../support/load.ts";
+import type { RedisOptions, RedisServer } from "../support/redis.ts";
+
+const PRODUCTS = 50;
+
+/** So much of every kind of request has begun and ended since a moment. */
+const enough = (load: Load, since: number, count: number) => {
+  const after = load.sent.filter(({ at }) => at >= since);
+  return (["read", "write"] as const).every((is) => after.filter((one) => one.is === is).length >= count);
+};
+
+const outage = async (options: RedisOptions, away: (redis: RedisServer) => Promise<void>, back: (redis: RedisServer) => Promise<void>) => {
+  const [truth, redis] = await Promise.all([startTruth(), startCache(options)]);
+  const [one, two] = await Promise.all([startHoldfast("api", on(truth, redis)), startHoldfast("api", on(truth, redis)), startHoldfast("relay", on(truth, redis))]);
+  const apis = [one, two];
+  await relayWorks(redis);
+  const products = await createProducts(one, PRODUCTS);
+  const ids = products.map(({ id }) => id);
+  const breakers = async () => Promise.all(apis.map(async (api) => (await api.call("GET", "/ops/stats")).body.breaker));
+
+  const load = startLoad(apis, products);
+  // The first requests warm the processes up, and are not measured.
+  await eventually(() => enough(load, 0, 150), { within: 20_000 });
+  const began = performance.now();
+  await eventually(() => enough(load, began, 300), { within: 20_000 });
+
+  const wentAway = performance.now();
+  await away(redis);
+  await eventually(async () => expect(await breakers()).toEqual(["open", "open"]), { within: 10_000 });
+  const opened = performance.now();
+  const sizes: number[] = [];
+  await eventually(async () => {
+    sizes.push(await truth.queued());
+    // Everything that the load changes is owed by now, and it goes on.
+    return sizes.at(-1) === PRODUCTS && enough(load, opened, 500);
+  }, { within: 20_000 });
+  expect(Math.max(...sizes, await truth.queued())).toBe(PRODUCTS);
+  expect(new Set((await truth.query("select entity_id as id from sync_retry_queue")).map((row) => row["id"]))).toEqual(new Set(ids));
+
+  const returned = performance.now();
+  await back(redis);
+  await eventually(async () => expect([await truth.queued(), ...(await breakers())]).toEqual([0, "closed", "closed"]), { within: 15_000 });
+  const settled = performance.now();
+  await eventually(() => enough(load, settled, 300), { within: 20_000 });
+  await load.stop();
+  const over = performance.now();
+
+  expect(load.failures()).toEqual([]);
+  expect(load.tooOld).toEqual([]);
+  // Without a token too: what changed while the cache was away is never served as it was before.
+  const atReturn = load.versionsAt(returned);
+  const afterwards = load.sent.filter(({ is, token, at }) => is === "read" && !token && at >= returned);
+  expect(afterwards.filter(({ answer }) => status(answer!)!.includes("hit")).length).toBeGreaterThan(PRODUCTS);
+  expect(afterwards.filter(({ id, answer }) => answer!.body.versionId < atReturn.get(id)!).map(({ id, answer }) => [id, answer!.text, status(answer!)])).toEqual([]);
+  // Every acknowledged change counts once, and no other does.
+  expect(new Map((await truth.rows()).map(({ id, stock }) => [id, stock - 1_000]))).toEqual(load.acknowledged());
+  await eventually(async () => expect(await untrue(one, ids)).toEqual([]));
+  // Read once it was filled again, every product is a hit of both.
+  for (const api of apis) for (const id of ids) expect(status(await api.call("GET", `/v1/products/${id}`))).toBe("holdfast; hit");
+
+  const stretches = { before: [began, wentAway], opening: [wentAway, opened], open: [opened, returned], returning: [returned, settled], after: [settled, over] } as const;
+  const measured = (is: "read" | "write") => Object.fromEntries(Object.entries(stretches).map(([name, [from, to]]) => [name, latency(load.sent, is, from, to)]));
+  const reads = measured("read"), writes = measured("write");
+  console.log(`opened after ${Math.round(opened - wentAway)} ms, settled after ${Math.round(settled - returned)} ms`);
+  console.log("reads", reads);
+  console.log("writes", writes);
+  return { load, reads, writes };
+};
+
+/** Nobody waits for a timeout again: with 20 ms to 200 ms of deadline for each, a median would show it at once. */
+const noWaiting = ({ reads, writes }: Awaited<ReturnType<typeof outage>>) => {
+  for (const of of [reads, writes]) {
+    expect(of["open"]!.p50).toBeLessThan(of["before"]!.p50 * 3 + 10);
+    expect(of["open"]!.p99).toBeLessThan(of["before"]!.p99 * 3 + 50);
+  }
+};
+
+test("a Redis that is killed under load costs no request, and one that comes back empty is filled with nothing old", async () => {
+  noWaiting(await outage({}, (redis) => redis.kill(), (redis) => redis.start()));
+}, 60_000);
+
+test("a Redis that is killed under load and comes back with its old data serves none of it", async () => {
+  noWaiting(await outage({ persistent: true }, (redis) => redis.kill(), (redis) => redis.start()));
+}, 60_000);
+
+test("a Redis that freezes under load costs no request, and nobody waits for it again and again", async () => {
+  noWaiting(await outage({}, (redis) => redis.freeze(), (redis) => redis.thaw()));
+}, 60_000);
