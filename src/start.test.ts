@@ -41,7 +41,7 @@ describe("a start", () => {
   })
 
   test("with OPS_PORT serves operators at a port of their own", async () => {
-    const { url, opsUrl } = await started("api", { OPS_PORT: "0" })
+    const { url, opsUrl } = await started("all", { OPS_PORT: "0" })
     expect([await statusOf(`${url}/v1/products`), await statusOf(`${url}/healthz`)]).toEqual([200, 404])
     expect([await statusOf(`${opsUrl}/v1/products`), await statusOf(`${opsUrl}/healthz`)]).toEqual([404, 200])
   })
@@ -54,14 +54,21 @@ describe("a start", () => {
   })
 
   test("at an address of IPv6 says so in its URL", async () => {
-    const { url } = await started("api", { HOST: "::1" })
+    const { url } = await started("all", { HOST: "::1" })
     expect(url).toMatch(/^http:\/\/\[::1\]:\d+$/)
     expect(await statusOf(`${url}/healthz`)).toBe(200)
   })
 
+  test("of an api that no relay stands beside is ready all the same, and reads the database", async () => {
+    const { url } = await started("api")
+    const answer = await fetch(`${url}/v1/products?limit=1`, { headers: { authorization: `Bearer ${KEY}` } })
+    expect(answer.status).toBe(200)
+    expect(await (await fetch(`${url}/readyz`)).json()).toEqual({ ready: true, degraded: true })
+  })
+
   test("without Redis is degraded, not an error", async () => {
     await redis.kill()
-    const { url } = await started("api")
+    const { url } = await started("all")
     expect(await statusOf(`${url}/v1/products`)).toBe(200)
   })
 })
@@ -72,8 +79,8 @@ describe("what cannot start says why, and leaves nothing behind", () => {
   })
 
   test("a port that is taken", async () => {
-    const { url } = await started("api"), { port } = new URL(url!)
-    await expect(start("api", environment({ PORT: port }))).rejects.toThrow("EADDRINUSE")
+    const { url } = await started("all"), { port } = new URL(url!)
+    await expect(start("all", environment({ PORT: port }))).rejects.toThrow("EADDRINUSE")
     expect(await statusOf(`${url}/healthz`)).toBe(200)
   })
 
@@ -94,7 +101,7 @@ describe("what cannot start says why, and leaves nothing behind", () => {
 
 describe("a stop", () => {
   test("ends connections that are idle, and lets a request under way end", async () => {
-    const { url, stop } = await started("api"), { port } = new URL(url!)
+    const { url, stop } = await started("all"), { port } = new URL(url!)
     const idle = connect(Number(port), "127.0.0.1"), busy = connect(Number(port), "127.0.0.1")
     const body = JSON.stringify({ sku: "late", name: "Lamp", price: { amount: 1, currency: "EUR" }, stock: 1 })
     let answer = ""
@@ -115,14 +122,14 @@ describe("a stop", () => {
   })
 
   test("ends the streams of the changes", async () => {
-    const { url, stop } = await started("api")
+    const { url, stop } = await started("all")
     const response = await fetch(`${url}/v1/changes`, { headers: { authorization: `Bearer ${KEY}` } })
     await stop()
     expect(await response.text()).toBe(": listening\n\n")
   })
 
   test("cuts what has not ended after ten seconds", async () => {
-    const { url, stop } = await started("api"), { port } = new URL(url!)
+    const { url, stop } = await started("all"), { port } = new URL(url!)
     const endless = connect(Number(port), "127.0.0.1")
     endless.write(`POST /v1/products HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${KEY}\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{`)
     expect(await statusOf(`${url}/healthz`)).toBe(200)

@@ -1,12 +1,14 @@
 import { beforeEach, expect, test } from "vitest"
 import { eventually } from "../../test/support/eventually.ts"
-import { behindProxy, creating, freshDatabase, freshRedis, openJobs, openServices, renaming, run } from "../../test/support/services.ts"
+import { behindProxy, cause, creating, freshDatabase, freshRedis, openJobs, openServices, run } from "../../test/support/services.ts"
 import type { Services } from "../../test/support/services.ts"
 import { Cache } from "../domain/cache/Cache.ts"
 import { CacheAccess } from "../domain/cache/CacheAccess.ts"
 import { decodeEntry } from "../domain/cache/Entry.ts"
 import { Keyspace } from "../domain/cache/Keyspace.ts"
 import { Commands } from "../domain/Commands.ts"
+import { product } from "../domain/kinds/product.ts"
+import { Ledger } from "../domain/ledger/Ledger.ts"
 import { RelayLag } from "../domain/sync/RelayLag.ts"
 import { layerRelayLanes } from "./relayLanes.ts"
 
@@ -21,16 +23,20 @@ const open = async (environment: { readonly database?: string; readonly redis?: 
   await eventually(() => services.get(Cache).ping())
   return services
 }
-/** A change of which the cache is told nothing by its writer. */
+/** A change whose writer died between its commit and its store. */
 const miss = async (services: Services) => {
-  const key = (id: string) => services.get(Keyspace).keyOf("product", id), cache = services.get(Cache)
-  const { id } = await run(services.get(Commands).create(creating()))
-  const value = (await cache.describe(key(id))).value!
-  await run(services.get(Commands).change(renaming(id, "Torch")))
-  await cache.evict(key(id))
-  await cache.lease([key(id)], "forced")
-  await cache.store([{ key: key(id), value, lease: "forced", ttlMilliseconds: 60_000 }])
-  return { settled: async () => decodeEntry((await cache.describe(key(id))).value!)!.version === 2 }
+  const ledger = services.get(Ledger), { id } = await run(services.get(Commands).create(creating()))
+  const before = (await run(ledger.rows(product, [id]))).rows.get(id)!.state!
+  await run(ledger.commit({
+    kind: product, id, expected: 1, event: { type: "ProductChanged", data: { name: "Torch" } }, before, after: { ...before, name: "Torch" }, key: null, status: 200, cause, owed: false
+  }))
+  // Nothing that is older stands there.
+  return {
+    settled: async () => {
+      const { value } = await services.get(Cache).describe(services.get(Keyspace).keyOf("product", id))
+      return value === null || decodeEntry(value)?.version === 2
+    }
+  }
 }
 const messages = (services: Services) => services.lines.map(({ message }) => message)
 /** Until both lanes have a holder. */

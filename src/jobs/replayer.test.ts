@@ -21,7 +21,7 @@ const open = async (environment: { readonly database?: string; readonly redis?: 
 const create = async (services: Services) => (await run(services.get(Commands).create(creating()))).id
 const owe = async (services: Services, after = "0 s") => {
   const id = await create(services)
-  await database.query("insert into sync_retry_queue (kind, entity_id, version_id, reason, first_failed_at, next_attempt_at) values ('product', $1, 1, 'store missed', now() - interval '1 minute', now() + $2::interval)", [id, after])
+  await database.query("insert into sync_retry_queue (kind, entity_id, version_id, reason, first_failed_at, next_attempt_at) values ('product', $1, 1, 'store missed', now() - interval '1 minute', now() + $2::interval) on conflict (kind, entity_id) do update set reason = excluded.reason, first_failed_at = excluded.first_failed_at, next_attempt_at = excluded.next_attempt_at", [id, after])
 }
 const size = async () => (await database.query("select count(*)::integer as size from sync_retry_queue"))[0].size as number
 /** Until some process holds the lease. */
