@@ -75,3 +75,10 @@ test("a database of its own that cannot be migrated is stopped again, and the st
   await (await startEmbeddedPostgres(options)).stop();
   await rm(home, { recursive: true, force: true });
 });
+
+test("beyond the loopback the key dev is nobody's, whatever the Host", async () => {
+  const home = await folder(), one = await start("all", { PORT: "0", HOST: "0.0.0.0", LOG_LEVEL: "silent", HOLDFAST_FOLDER: home });
+  for (const host of ["localhost", "127.0.0.1"]) expect(await ask(`http://127.0.0.1:${new URL(one.url!).port}`, "/v1/products?limit=1", "dev", host)).toBe(401);
+  await one.stop();
+  await rm(home, { recursive: true, force: true });
+}, 30_000);
