@@ -174,12 +174,12 @@ test("without DATABASE_URL a command starts the embedded Postgres for its moment
   const server = await startEmbeddedPostgres({ folder: HOLDFAST_FOLDER, persistent: true })
   onTestFinished(server.stop)
   const listed = await run({ HOLDFAST_FOLDER }, "api-keys", "list")
-  expect(listed).toMatchObject({ code: 0, err: "" })
+  expect(listed.code).toBe(0)
   expect(listed.out).toContain(" first ")
   // What a server leaves behind that was killed is no server.
   server.kill("SIGKILL")
   await server.stop()
-  expect(await run({ HOLDFAST_FOLDER }, "api-keys", "list")).toEqual(listed)
+  expect(await run({ HOLDFAST_FOLDER }, "api-keys", "list")).toMatchObject({ code: 0, out: listed.out })
 })
 
 test("the program writes what was asked for to one stream, and what is wrong to the other", async () => {

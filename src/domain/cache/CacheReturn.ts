@@ -1,4 +1,4 @@
-import { Effect, Layer } from "effect"
+import { Effect, Exit, Layer } from "effect"
 import { Ledger } from "../ledger/Ledger.ts"
 import { covers } from "../ledger/Snapshot.ts"
 import type { Snapshot } from "../ledger/Snapshot.ts"
@@ -54,8 +54,9 @@ export const layerCacheReturn = Layer.effectDiscard(Effect.gen(function*() {
     ahead = found
   })
 
-  yield* Effect.suspend(() => access.breaker.open ? Effect.ignore(comeBack) : Effect.ignore(look)).pipe(
-    Effect.flatMap(() => Effect.sleep(PAUSES[access.state()])),
+  yield* Effect.suspend((): Effect.Effect<Exit.Exit<void, unknown>> => access.breaker.open ? Effect.exit(comeBack) : Effect.exit(look)).pipe(
+    // After a failure soon again: five in a row say that the cache is away, and a process without traffic makes no others.
+    Effect.flatMap((exit) => Effect.sleep(Exit.isSuccess(exit) ? PAUSES[access.state()] : PAUSES.open)),
     Effect.forever,
     Effect.forkScoped
   )

@@ -91,6 +91,7 @@ test("a row of a kind that only a newer version knows is put off, and never dead
   const one = await open({ kinds: [] }), id = await one.create()
   await one.owe(id)
   await database.query("update sync_retry_queue set attempts = 1000")
+  expect(await run(one.replay.preview(null))).toEqual({ selected: 1, wouldStore: 1, alreadyCurrent: 0 })
   expect(await run(one.replay.round)).toBe(1)
   expect(await run(one.queue.list({ after: null, limit: 5, state: null }))).toMatchObject([{ id, attempts: 1_001, state: "delayed", reason: "unknown kind" }])
 })

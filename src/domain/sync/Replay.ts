@@ -66,7 +66,9 @@ export class Replay extends Context.Service<Replay, {
         const owed = yield* queue.select(selection, MOST_LOOKED_AT)
         let alreadyCurrent = 0
         for (const [name, ofKind] of Map.groupBy(owed, ({ kind }) => kind)) {
-          const { rows } = yield* ledger.rows(kinds.get(name)!, ofKind.map(({ id }) => id))
+          const kind = kinds.get(name)
+          if (kind === undefined) continue
+          const { rows } = yield* ledger.rows(kind, ofKind.map(({ id }) => id))
           const looks = yield* access.work((cache) => cache.look(ofKind.map(({ id }) => ({ key: keyspace.keyOf(name, id), checkpoint: false }))))
           ofKind.forEach(({ id }, i) => {
             const { value } = looks[i]!
