@@ -49,9 +49,10 @@ const make = (kinds: readonly Kind[], options: { readonly opsPort: boolean }) =>
     const keys = yield* ApiKeys, tokens = yield* IssuedTokens, { take } = yield* RateLimiter, log = yield* Log, metrics = yield* Metrics
 
     const authenticate = async (c: HonoContext): Promise<Principal> => {
-      const key = BEARER.exec(c.req.header("authorization") ?? "")?.[1]
+      const [, key] = BEARER.exec(String(c.req.header("authorization"))) ?? []
       // The key of a development machine is nobody's anywhere else.
-      const principal = key === undefined || (key === "dev" && !LOCAL.test(c.req.header("host") ?? "")) ? null : await keys.authenticate(key) ?? await tokens.authenticate(key)
+      const admitted = key !== undefined && (key !== "dev" || LOCAL.test(String(c.req.header("host"))))
+      const principal = admitted ? await keys.authenticate(key) ?? await tokens.authenticate(key) : null
       if (principal === null) throw new HttpProblem("unauthenticated", "A valid key is needed.", { headers: { "WWW-Authenticate": "Bearer" } })
       return principal
     }

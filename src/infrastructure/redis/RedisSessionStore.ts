@@ -9,8 +9,9 @@ export const layerRedisSessionStore = ({ url }: { readonly url: string }) =>
     const redis = yield* Effect.acquireRelease(
       Effect.sync(() => {
         const client = new Redis(url, SETTINGS)
-        client.on("error", () => "told by the cache")
-        client.connect().catch(() => "tried again")
+        // The cache's connection tells of it, and both are tried again.
+        client.on("error", String)
+        client.connect().catch(String)
         return client
       }),
       (client) => Effect.sync(() => client.disconnect())
