@@ -218,18 +218,18 @@ describe("with its cache at hand", () => {
     expect(await late).toMatchObject({ entry: { version: 2 }, source: from("stale", true) })
   })
 
-  test("a load whose lease was broken by a change is made again, and what it then brings is stored", async () => {
+  test.each([["miss", {}], ["request", { noCache: true }]])("a load (%s) whose lease was broken by a change is made again, and what it then brings is stored", async (how, freshness) => {
     const redis = await freshRedis(), gated = await gate(database)
     const [reader, writer] = [processOf(await openServices({ database: gated.url, redis: redis.url })), processOf(await openServices({ database: database.url, redis: redis.url }))]
     for (const { services } of [reader, writer]) await eventually(() => services.get(Cache).ping())
     const { id } = await writer.create()
     await writer.evict(id)
     await gated.close()
-    const early = reader.read(id)
+    const early = reader.read(id, freshness)
     await gated.waiting(1)
     await writer.rename(id, "Torch")
     await gated.open()
-    expect(await early).toMatchObject({ entry: { version: 2 }, source: from("miss", true) })
+    expect(await early).toMatchObject({ entry: { version: 2 }, source: from(how, true) })
     expect(await writer.read(id)).toMatchObject({ entry: { version: 2 }, source: { from: "hit" } })
   })
 

@@ -119,8 +119,8 @@ const make = (options: { readonly ttlMilliseconds: number; readonly lane: number
         return { value, stored: stored!, hit: false }
       })
 
-    /** Under a lease if one is free; else what its holder brings, or the row without a fill. */
-    const miss = (kind: Kind, key: Key, id: string): Effect.Effect<Loaded, DatabaseUnavailable> =>
+    /** Null where no lease is free. */
+    const underLease = (kind: Kind, key: Key, id: string): Effect.Effect<Loaded | null, DatabaseUnavailable> =>
       Effect.gen(function*() {
         let loaded: Loaded | null = null
         // Twice: a lease is broken by a change, and by the relay that settles one, and then the row may have been read too early.
@@ -131,6 +131,13 @@ const make = (options: { readonly ttlMilliseconds: number; readonly lane: number
           loaded = yield* one(kind, key, id, token)
           if (loaded.stored) break
         }
+        return loaded
+      })
+
+    /** Under a lease if one is free; else what its holder brings, or the row without a fill. */
+    const miss = (kind: Kind, key: Key, id: string): Effect.Effect<Loaded, DatabaseUnavailable> =>
+      Effect.gen(function*() {
+        const loaded = yield* underLease(kind, key, id)
         if (loaded !== null) return loaded
         for (let i = 0; i < LOOKS_AGAIN; i++) {
           const look = yield* Effect.promise(() => access.look(key, false))
@@ -212,9 +219,8 @@ const make = (options: { readonly ttlMilliseconds: number; readonly lane: number
         from = "stale"
       }
       // An entry stands there, and by the guard a newer one replaces it without a lease; where none does, a lease lets it be made.
-      const token = identifiers.token()
-      const [given] = from === "request" ? await run(Effect.catch(access.lease([key], token), () => Effect.succeed([false]))) : [false]
-      const { value, stored } = await run(one(kind, key, id, given ? token : null))
+      const leased = from === "request" ? await run(underLease(kind, key, id)) : null
+      const { value, stored } = leased ?? await run(one(kind, key, id, null))
       return answer(kind, id, value, freshness, source(from, stored))
     }
 
