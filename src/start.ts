@@ -83,8 +83,8 @@ const close = (server: Server, closeStreams: () => void): Promise<void> =>
 const settled = Effect.flatMap(CacheAccess, (access) =>
   Effect.sleep("20 millis").pipe(Effect.repeat({ while: () => access.state() === "half-open" }), Effect.timeoutOption("4 seconds")))
 
-/** Starts a process of Holdfast. Rejects with one message that says everything that is wrong. */
-export const start = async (role: Role, environment: Environment): Promise<Started> => {
+/** Starts a process of Holdfast; `more` is what no variable sets. Rejects with one message that says everything that is wrong. */
+export const start = async (role: Role, environment: Environment, more: Pick<Running, "shortestDeadlineMilliseconds"> = {}): Promise<Started> => {
   const configuration = readConfiguration(environment, role)
   const logging = ManagedRuntime.make(layerPinoLog({ level: configuration.LOG_LEVEL! }))
   const log = await logging.runPromise(Effect.service(Log))
@@ -104,7 +104,7 @@ export const start = async (role: Role, environment: Environment): Promise<Start
   try {
     const { running, stop: stopDatabase } = await database(configuration, log)
     undo.push(stopDatabase)
-    const services = layerServices(running).pipe(Layer.provideMerge(Layer.succeed(Log, log)))
+    const services = layerServices({ ...running, ...more }).pipe(Layer.provideMerge(Layer.succeed(Log, log)))
     const jobs = Layer.mergeAll(layerRelayLanes, layerReplayer, layerUpkeep).pipe(Layer.provide(layerRelaying(running)))
     const http = Apps.layer(kinds, { opsPort: OPS_PORT !== null })
     const runtime = ManagedRuntime.make((role === "api" ? http : Layer.merge(http, jobs)).pipe(Layer.provideMerge(services)))

@@ -34,7 +34,12 @@ import { layerRedisCache } from "./redis/RedisCache.ts"
 import { layerRedisSessionStore } from "./redis/RedisSessionStore.ts"
 
 /** A configuration whose database is known: the one named, or the embedded one that was started. */
-export interface Running extends Configuration { readonly DATABASE_URL: string; readonly embedded: boolean }
+export interface Running extends Configuration {
+  readonly DATABASE_URL: string
+  readonly embedded: boolean
+  /** For an installation without load on a machine that stalls, whose cache is never to be passed over; no variable sets it. */
+  readonly shortestDeadlineMilliseconds?: number | undefined
+}
 
 /** The registry of providers: which port is kept by what. */
 const layerCache = ({ REDIS_URL }: Running) => REDIS_URL === null ? layerMemoryCache() : layerRedisCache({ url: REDIS_URL })
@@ -73,7 +78,9 @@ export const layerServices = (running: Running) => {
   const entrance = Layer.mergeAll(RateLimiter.layer(running.RATE_LIMIT_PER_SECOND), layerTokens(running), layerSessions(running))
   return Layer.mergeAll(entrance, Commands.layer, Queries.layer({ ...ttl, lane, fallback: running.POSTGRES_FALLBACK_ENABLED }), RelayLag.layer, Replay.layer({ kinds, ...ttl }), layerCacheReturn).pipe(
     Layer.provideMerge(WriteThrough.layer(ttl)),
-    Layer.provideMerge(CacheAccess.layer({ attempts: running.FALLBACK_RETRY_ATTEMPTS, syncBudgetMilliseconds: running.SYNC_BUDGET_MS })),
+    Layer.provideMerge(CacheAccess.layer({
+      attempts: running.FALLBACK_RETRY_ATTEMPTS, syncBudgetMilliseconds: running.SYNC_BUDGET_MS, shortestDeadlineMilliseconds: running.shortestDeadlineMilliseconds
+    })),
     Layer.provideMerge(ports)
   )
 }

@@ -78,14 +78,19 @@ export type ServiceOptions = {
   readonly environment?: Readonly<Record<string, string>>;
   /** What Relay and Replay take for the list of kinds. */
   readonly kinds?: readonly Kind[];
+  /** For an answer of the cache. Long, because a machine that stalls is no cache that is away; a test of a cache that is silent sets a short one. */
+  readonly shortestDeadlineMilliseconds?: number;
   /** False: what stands in the cache is not trusted yet, as in a process that has just started. */
   readonly trusting?: boolean;
 };
 
+// As long as the connection to Redis itself waits.
+const PATIENCE = 1_000;
+
 /** What one process of Holdfast is made of, without its jobs and without HTTP: a second set over the same servers is another process. */
-export const openServices = async ({ database, redis, environment = {}, kinds = allKinds, trusting = true }: ServiceOptions) => {
+export const openServices = async ({ database, redis, environment = {}, kinds = allKinds, shortestDeadlineMilliseconds = PATIENCE, trusting = true }: ServiceOptions) => {
   const cache: Record<string, string> = redis === undefined ? { CACHE_PROVIDER: "memory" } : { REDIS_URL: redis };
-  const running = { ...readConfiguration({ DATABASE_URL: database, ...cache, ...environment }, "all"), DATABASE_URL: database, embedded: false };
+  const running = { ...readConfiguration({ DATABASE_URL: database, SYNC_BUDGET_MS: String(PATIENCE), ...cache, ...environment }, "all"), DATABASE_URL: database, embedded: false, shortestDeadlineMilliseconds };
   const { log, lines } = keptLog();
   const options = { kinds, ttlMilliseconds: running.CACHE_TTL_SECONDS * 1_000 };
   const runtime = ManagedRuntime.make(Layer.merge(Replay.layer(options), Relay.layer(options)).pipe(

@@ -2,9 +2,9 @@ import fc from "fast-check"
 import { expect, test } from "vitest"
 import { Breaker } from "./Breaker.ts"
 
-const made = () => {
+const made = (shortest?: number) => {
   const seen: boolean[] = []
-  const breaker: Breaker = new Breaker(() => seen.push(breaker.open))
+  const breaker: Breaker = new Breaker(() => seen.push(breaker.open), shortest)
   return { breaker, seen }
 }
 const times = (count: number, work: () => void) => { for (let i = 0; i < count; i++) work() }
@@ -60,4 +60,12 @@ test("the deadline follows the cache's own latency, and stays between 50 and 250
     expect(one.deadline).toBeGreaterThanOrEqual(50)
     expect(one.deadline).toBeLessThanOrEqual(250)
   }))
+})
+
+test("a shortest deadline that was set is kept, also above the longest", () => {
+  const { breaker } = made(1_000)
+  for (const took of [0.3, 15, 500]) {
+    times(200, () => breaker.succeeded(took))
+    expect(breaker.deadline).toBe(1_000)
+  }
 })

@@ -13,14 +13,16 @@ export class Breaker {
   private mean = 2
   private deviation = 2
   private readonly changed: () => void
+  private readonly shortest: number
 
-  constructor(changed: () => void) {
+  constructor(changed: () => void, shortest = SHORTEST) {
     this.changed = changed
+    this.shortest = shortest
   }
 
   /** In milliseconds. */
   get deadline(): number {
-    return Math.min(LONGEST, Math.max(SHORTEST, Math.ceil(4 * (this.mean + 4 * this.deviation))))
+    return Math.max(this.shortest, Math.min(LONGEST, Math.ceil(4 * (this.mean + 4 * this.deviation))))
   }
 
   succeeded(milliseconds: number): void {

@@ -16,6 +16,8 @@ export interface CacheAccessOptions {
   readonly attempts: number
   /** How long a write may wait for its store, in milliseconds. */
   readonly syncBudgetMilliseconds: number
+  /** So long, in milliseconds, every answer but a store's is waited for at least; without it the breaker's own minimum holds. */
+  readonly shortestDeadlineMilliseconds?: number | undefined
 }
 
 type Access<A> = Effect.Effect<A, CacheUnavailable>
@@ -62,7 +64,7 @@ export class CacheAccess extends Context.Service<CacheAccess, {
         metrics.breaker(state())
         if (breaker.open) log.warn("Redis unavailable, falling back to PostgreSQL", { cache: cache.name })
         else log.info("The cache is back: used for writes, and for reads as its partitions are settled", { cache: cache.name })
-      })
+      }, options.shortestDeadlineMilliseconds)
       const state = (): BreakerState => breaker.open ? "open" : distrusted.size > 0 ? "half-open" : "closed"
 
       /** Resolves to null at the deadline, or when every attempt failed. */

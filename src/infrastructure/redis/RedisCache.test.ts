@@ -239,7 +239,8 @@ describe("when the server dies", () => {
     await eventually(() => lines.length === 2)
     const began = performance.now()
     await expectAllRejected(cache)
-    expect(performance.now() - began).toBeLessThan(200)
+    // The socket's patience, for each or for all of them, is a second.
+    expect(performance.now() - began).toBeLessThan(800)
     await server.thaw()
     await answers(cache)
     await given(cache, 2, keyOf("two"))
