@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
-import { createProducts, on, relayWorks, startCache, startHoldfast, startTruth, status, untrue } from "../support/holdfast.ts";
+import { becomesHit, createProducts, on, relayWorks, startCache, startHoldfast, startTruth, status, untrue } from "../support/holdfast.ts";
 import { latency, type Load, startLoad } from "../support/load.ts";
 import type { RedisOptions, RedisServer } from "../support/redis.ts";
 
@@ -58,8 +58,9 @@ const outage = async (options: RedisOptions, away: (redis: RedisServer) => Promi
   // Every acknowledged change counts once, and no other does.
   expect(new Map((await truth.rows()).map(({ id, stock }) => [id, stock - 1_000]))).toEqual(load.acknowledged());
   await eventually(async () => expect(await untrue(one, ids)).toEqual([]));
-  // Read once it was filled again, every product is a hit of both.
-  for (const api of apis) for (const id of ids) expect(status(await api.call("GET", `/v1/products/${id}`))).toBe("holdfast; hit");
+  // Filled again, every product becomes a hit of both, and whatever a read is on the way there, it shows the row.
+  const rows = new Map((await truth.rows()).map(({ id, version }) => [id, version]));
+  for (const api of apis) for (const id of ids) await becomesHit(api, id, rows.get(id)!);
 
   const stretches = { before: [began, wentAway], opening: [wentAway, opened], open: [opened, returned], returning: [returned, settled], after: [settled, over] } as const;
   const measured = (is: "read" | "write") => Object.fromEntries(Object.entries(stretches).map(([name, [from, to]]) => [name, latency(load.sent, is, from, to)]));
@@ -70,11 +71,13 @@ const outage = async (options: RedisOptions, away: (redis: RedisServer) => Promi
   return { load, reads, writes };
 };
 
-/** Nobody waits for a timeout again: with 20 ms to 200 ms of deadline for each, a median would show it at once. */
+// The shortest deadline of the cache is 50 ms: if everybody waited for it, the fastest would be slower by that, and if half did, the median. What a machine that
+// stalls adds, it adds to a few.
+const ADDED = 40;
 const noWaiting = ({ reads, writes }: Awaited<ReturnType<typeof outage>>) => {
-  for (const of of [reads, writes]) {
-    expect(of["open"]!.p50).toBeLessThan(of["before"]!.p50 * 3 + 10);
-    expect(of["open"]!.p99).toBeLessThan(of["before"]!.p99 * 3 + 50);
+  for (const { before, open } of [reads, writes]) {
+    expect(open!.p10).toBeLessThan(Math.max(before!.p10 * 2, before!.p10 + ADDED));
+    expect(open!.p50).toBeLessThan(Math.max(before!.p50 * 3, before!.p50 + ADDED));
   }
 };
 

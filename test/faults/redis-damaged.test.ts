@@ -1,17 +1,15 @@
 import { randomUUID } from "node:crypto";
 import { expect, inject, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
-import { checkpoints, createProducts, explain, type Holdfast, on, relayWorks, startCache, startHoldfast, startTruth, status, untrue } from "../support/holdfast.ts";
+import { becomesHit, checkpoints, createProducts, explain, type Holdfast, on, relayWorks, startCache, startHoldfast, startTruth, status, untrue } from "../support/holdfast.ts";
 import { type Load, startLoad } from "../support/load.ts";
 import type { RedisOptions, RedisServer } from "../support/redis.ts";
 
 const processes = async (options: RedisOptions = {}) => {
   const [truth, redis] = await Promise.all([startTruth(), startCache(options)]);
-  const [one, two, relay] = await Promise.all([
-    startHoldfast("api", on(truth, redis)),
-    startHoldfast("api", on(truth, redis)),
-    startHoldfast("relay", on(truth, redis)),
-  ]);
+  // What a store does is looked at, not whether a busy machine lets it be in time.
+  const environment = on(truth, redis, { SYNC_BUDGET_MS: "2000" });
+  const [one, two, relay] = await Promise.all([startHoldfast("api", environment), startHoldfast("api", environment), startHoldfast("relay", environment)]);
   await relayWorks(redis);
   return { truth, redis, one, two, relay };
 };
@@ -112,15 +110,14 @@ ownSettings("a cache that is full and evicts nothing costs no request: hits go o
 
   const load = startLoad([one, two], products);
   await goesOn(load, 400);
-  expect(status(await one.call("GET", `/v1/products/${still!.id}`))).toBe("holdfast; hit");
-  const { body } = await one.call("GET", "/ops/stats");
-  expect(body.breaker).toBe("closed");
+  await becomesHit(one, still!.id, 1);
+  await eventually(async () => expect((await one.call("GET", "/ops/stats")).body.breaker).toBe("closed"));
   await goesOn(load, 200);
   await load.stop();
   await unharmed(load, truth, one, [still!, changed!, ...products].map(({ id }) => id));
   await expect(redis.cli("SET", randomUUID(), "x")).rejects.toThrow("OOM");
 
   await redis.cli("CONFIG", "SET", "maxmemory", 0);
-  for (const { id } of products) await one.call("GET", `/v1/products/${id}`);
-  for (const { id } of products) expect(status(await two.call("GET", `/v1/products/${id}`))).toBe("holdfast; hit");
+  const rows = new Map((await truth.rows()).map(({ id, version }) => [id, version]));
+  for (const api of [one, two]) for (const { id } of products) await becomesHit(api, id, rows.get(id)!);
 }, 40_000);

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { fileURLToPath } from "node:url";
 import pg from "pg";
-import { onTestFailed, onTestFinished } from "vitest";
+import { expect, onTestFailed, onTestFinished } from "vitest";
 import { createDatabase, dropDatabase } from "./database.ts";
 import { eventually } from "./eventually.ts";
 import { startProcess } from "./processes.ts";
@@ -187,6 +187,22 @@ export const untrue = async (api: Holdfast, ids: Iterable<string>) => {
     if (!agrees || served.text !== made.text) wrong.push({ id, row, entry, verdict, served: served.text, made: made.text });
   }
   return wrong;
+};
+
+/**
+ * Reads until the cache answers. On a busy machine it may not answer in time, and a miss may not be filled in time, so that it takes some reads; but each of them,
+ * wherever it comes from, shows the version that the row has. The statuses of all, the last one a hit.
+ */
+export const becomesHit = async (api: Holdfast, id: string, version: number) => {
+  const statuses: (string | null)[] = [], wrong: unknown[] = [];
+  await eventually(async () => {
+    const read = await api.call("GET", `/v1/products/${id}`);
+    statuses.push(status(read));
+    if (read.status !== 200 || read.body.id !== id || read.body.versionId !== version) wrong.push({ id, version, status: status(read), read: read.text });
+    return wrong.length > 0 || status(read) === "holdfast; hit";
+  });
+  expect(wrong).toEqual([]);
+  return statuses;
 };
 
 export const status = (answer: { readonly headers: Headers }) => answer.headers.get("cache-status");

@@ -22,7 +22,7 @@ const percentile = (sorted: readonly number[], share: number) =>
 /** Of the requests that began in a stretch of time. */
 export const latency = (sent: readonly Sent[], is: Sent["is"], from: number, to: number) => {
   const all = sent.filter((one) => one.is === is && one.at >= from && one.at < to).map(({ ms }) => ms).sort((a, b) => a - b);
-  return { count: all.length, p50: percentile(all, 0.5), p99: percentile(all, 0.99), max: percentile(all, 1) };
+  return { count: all.length, p10: percentile(all, 0.1), p50: percentile(all, 0.5), p99: percentile(all, 0.99), max: percentile(all, 1) };
 };
 
 const reasonOf = (error: unknown) => {
