@@ -68,7 +68,7 @@ test("a lease that a dead writer left is broken by the relay within 2 s, and the
   expect(first).not.toBe("holdfast; hit");
   expect(await untrue(other, [product.id])).toEqual([]);
   await repeated(truth, other, path, change, product);
-}, 30_000);
+}, 40_000);
 
 test("of writes repeated after kill -9 of their api, every acknowledged one is there and none counts twice", async () => {
   const truth = await startTruth();
