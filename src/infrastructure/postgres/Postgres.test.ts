@@ -48,6 +48,19 @@ test("a server that answers nothing any more is given up, and its connection wit
   expect(lines.map(({ message }) => message)).toEqual(expect.arrayContaining(["Postgres cannot be reached", "Postgres is back"]))
 }, 30_000)
 
+test("a connection that is lost while idle says at once that the server is there after all", async () => {
+  const { url, query } = await freshDatabase()
+  const { postgres, lines } = await open(url, 4)
+  const [one, other] = await Promise.all([1, 2].map(() => run(postgres.read(statement("select pg_backend_pid() as pid"), []))))
+  expect(one![0]!["pid"]).not.toBe(other![0]!["pid"])
+  await exitOf(postgres.write(statement("select pg_terminate_backend(pg_backend_pid())"), []))
+  expect(lines.map(({ message }) => message)).toEqual(["Postgres cannot be reached"])
+  expect(postgres.pool.idleCount).toBe(1)
+  await query("select pg_terminate_backend(pid) from pg_stat_activity where pid = any($1)", [[one![0]!["pid"], other![0]!["pid"]]])
+  await eventually(() => postgres.reachable())
+  expect(lines.map(({ message }) => message)).toContain("Postgres is back")
+})
+
 test("a read that is broken off leaves its connection to nobody: the next one does not wait for it", async () => {
   const { url } = await freshDatabase()
   const { postgres } = await open(url, 1)
