@@ -2,8 +2,8 @@ import { Schema } from "effect"
 import { CURRENCIES } from "./Currency.ts"
 import type { Tier } from "./Tier.ts"
 
-/** How a database keeps a value: `money` takes two columns, an amount and a currency; everything else takes one. */
-export type Storage = "text" | "integer" | "money"
+/** How a database keeps a value: `money` takes two columns, an amount and a currency; everything else takes one. `json` keeps the order of members. */
+export type Storage = "text" | "integer" | "boolean" | "uuid" | "json" | "money"
 
 /** A type of value: how it is checked when it comes in, and how it is kept. */
 export interface FieldType<A> {
@@ -12,11 +12,15 @@ export interface FieldType<A> {
   readonly patch?: Schema.Codec<Partial<A>>
   readonly storage: Storage
   readonly optional: boolean
+  /** A value as it is kept: with `null` for every member that was not sent, in the order of the members. */
+  readonly complete?: (value: A) => A
+  /** What two ways of writing the same value have in common: by it they are compared and hashed. */
+  readonly normalise?: (value: A) => string
 }
 
 /** A value with its tier. Only these can stand in a kind's `fields`, so a field without a tier does not compile. */
-export interface Field<A> extends FieldType<A> {
-  readonly tier: Tier
+export interface Field<A, T extends Tier = Tier> extends FieldType<A> {
+  readonly tier: T
 }
 
 export type Fields = Readonly<Record<string, Field<any>>>
@@ -84,10 +88,59 @@ export const oneOf = <const L extends readonly string[]>(...values: L): FieldTyp
   optional: false
 })
 
-/** A value that may be absent: `null` in an answer, and `null` or nothing at all in a request. */
-export const optional = <A>(type: FieldType<A>): FieldType<A | null> => ({ ...type, schema: Schema.NullOr(type.schema), optional: true })
+export const Flag: FieldType<boolean> = { schema: Schema.Boolean, storage: "boolean", optional: false }
 
-const withTier = (tier: Tier) => <A>(type: FieldType<A>): Field<A> => ({ ...type, tier })
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
+
+/** The id of another entity. */
+export const Reference: FieldType<string> = {
+  schema: Schema.String.check(Schema.makeFilter((text: string) => UUID.test(text) ? undefined : "must be an id, a UUID", { toJsonSchema: () => ({ format: "uuid" }) })),
+  storage: "uuid",
+  optional: false,
+  complete: (text) => text.toLowerCase()
+}
+
+// Something on both sides of an @ is all that can be said of an address without writing to it.
+export const Email: FieldType<string> = {
+  ...Text,
+  schema: Text.schema.pipe(Schema.check(Schema.makeFilter((text: string) => /\S\s*@\s*\S/u.test(text) ? undefined : "must be an e-mail address, such as ada@example.org", { toJsonSchema: () => ({}) }))),
+  normalise: (text) => text.normalize("NFC").trim().toLowerCase()
+}
+
+export const Phone: FieldType<string> = {
+  ...Text,
+  // How digits are grouped does not make another number.
+  normalise: (text) => text.normalize("NFC").replace(/[\s().\-/]/gu, "").toLowerCase()
+}
+
+const completed = (type: FieldType<any>, value: unknown): unknown => value === undefined || value === null ? null : type.complete === undefined ? value : type.complete(value)
+
+/** An object of named members; optional ones are `null` where they were not sent. */
+export const record = <F extends FieldTypes>(identifier: string, members: F): FieldType<ValuesOf<F>> => {
+  const of = (every: (type: FieldType<unknown>) => boolean) => Object.fromEntries(Object.entries(members).map(([name, type]) => [name, every(type) ? type.schema : Schema.optionalKey(type.schema)]))
+  return {
+    schema: Schema.Struct(of(({ optional }) => !optional)).annotate({ identifier }) as unknown as Schema.Codec<ValuesOf<F>>,
+    patch: Schema.Struct(of(() => false)).annotate({ identifier: `${identifier}Patch` }) as unknown as Schema.Codec<Partial<ValuesOf<F>>>,
+    storage: "json",
+    optional: false,
+    complete: (value) => Object.fromEntries(Object.entries(members).map(([name, type]) => [name, completed(type, (value as Record<string, unknown>)[name])])) as ValuesOf<F>
+  }
+}
+
+export const listOf = <A>(item: FieldType<A>, least: number, most: number): FieldType<readonly A[]> => ({
+  schema: Schema.Array(item.schema).check(Schema.makeFilter(
+    (items) => items.length >= least && items.length <= most ? undefined : `must have ${least} to ${most} items`,
+    { toJsonSchema: () => ({ minItems: least, maxItems: most }) }
+  )) as unknown as Schema.Codec<readonly A[]>,
+  storage: "json",
+  optional: false,
+  complete: (items) => items.map((one) => completed(item, one) as A)
+})
+
+/** A value that may be absent: `null` in an answer, and `null` or nothing at all in a request. */
+export const optional = <A>(type: FieldType<A>): FieldType<A | null> => ({ ...type, schema: Schema.NullOr(type.schema), ...type.patch && { patch: Schema.NullOr(type.patch) }, optional: true } as unknown as FieldType<A | null>)
+
+const withTier = <T extends Tier>(tier: T) => <A>(type: FieldType<A>): Field<A, T> => ({ ...type, tier })
 export const tier1 = withTier(1)
 export const tier2 = withTier(2)
 export const tier3 = withTier(3)

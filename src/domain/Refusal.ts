@@ -1,5 +1,6 @@
 import { Data } from "effect"
 import type { Contended, DatabaseUnavailable, Taken, UnknownOutcome } from "./ledger/Ledger.ts"
+import type { Fault } from "./check.ts"
 import type { Problem } from "./Problem.ts"
 
 /** There is no such entity. */
@@ -10,6 +11,8 @@ export class Deleted extends Data.TaggedError("Deleted") {}
 export class VersionMismatch extends Data.TaggedError("VersionMismatch") {}
 /** The domain refuses. */
 export class Refused extends Data.TaggedError("Refused")<{ readonly problem: Problem; readonly detail: string }> {}
+/** What was asked for names something that is not there, or cannot be held. */
+export class Invalid extends Data.TaggedError("Invalid")<{ readonly faults: readonly Fault[] }> {}
 /** The idempotency key belongs to another request. */
 export class KeyReused extends Data.TaggedError("KeyReused") {}
 /** The first request with this idempotency key did not end within 2 s. */
@@ -20,6 +23,6 @@ export class TooContended extends Data.TaggedError("TooContended") {}
 export class TokenUnknown extends Data.TaggedError("TokenUnknown") {}
 
 export type ReadRefusal = NotFound | Deleted | TokenUnknown | DatabaseUnavailable
-export type Refusal = NotFound | Deleted | VersionMismatch | Refused | KeyReused | KeyInFlight | TooContended | DatabaseUnavailable | UnknownOutcome
+export type Refusal = NotFound | Deleted | VersionMismatch | Refused | Invalid | KeyReused | KeyInFlight | TooContended | DatabaseUnavailable | UnknownOutcome
 /** As the ledger says it, before a command knows what was taken, or whether a key was waited for. */
 export type CommitFault = Refusal | Contended | Taken

@@ -1,28 +1,27 @@
 import { Schema } from "effect"
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
-import type { State } from "../Kind.ts"
-import { kindOf, kinds } from "./kinds.ts"
-import { product } from "./product.ts"
+import type { State, World } from "../Kind.ts"
+import { product, stockReserved, stockReturned } from "./product.ts"
 
 const MOST = Number.MAX_SAFE_INTEGER
 const lamp: State = { sku: "L-1", name: "Lamp", description: null, price: { amount: 1250, currency: "EUR" }, stock: 3, status: "active" }
 
+const world: World = { id: "p-1", find: () => undefined, granted: () => false }
+
 /** The state after a command, or what it was refused with. */
 const after = (state: State | null, command: string, input: State): State | null | string => {
-  const decision = product.decide(command, input, state)
-  return decision.outcome === "happened" ? product.evolve(decision.event, state) : decision.outcome === "nothing" ? "nothing" : decision.problem
+  const decision = product.decide(command, input, state, world)
+  return decision.outcome === "happened" ? product.evolve(decision.event, state) : decision.outcome === "refused" ? decision.problem : decision.outcome
 }
 const eventOf = (command: string, input: State, state: State | null = lamp) => {
-  const decision = product.decide(command, input, state)
+  const decision = product.decide(command, input, state, world)
   return decision.outcome === "happened" ? decision.event : decision
 }
 
-test("a product is of tier 1, found by its name, and narrowed by its status", () => {
+test("a product is of tier 1, has nothing personal, and is narrowed by its status", () => {
   expect(product).toMatchObject({ name: "product", plural: "products", scope: "catalog", tier: 1, filters: ["status"] })
-  expect(kinds).toContain(product)
-  expect(kindOf("product")).toBe(product)
-  expect(kindOf("products")).toBeUndefined()
+  expect(product.personal).toBeNull()
 })
 
 describe("creating", () => {
@@ -77,6 +76,17 @@ describe("adjusting the stock", () => {
   })
 })
 
+describe("what an order does to the stock", () => {
+  test("a reservation takes its pieces, a return gives them back, and both say of which order", () => {
+    const reservation = { quantity: 2, order: "o-1" }
+    expect(stockReserved(reservation)).toEqual({ type: "StockReserved", data: reservation })
+    expect(stockReturned(reservation)).toEqual({ type: "StockReturned", data: reservation })
+    const reserved = product.evolve(stockReserved(reservation), lamp)
+    expect(reserved).toEqual({ ...lamp, stock: 1 })
+    expect(product.evolve(stockReturned(reservation), reserved)).toEqual(lamp)
+  })
+})
+
 test("deleting leaves no state", () => {
   expect(eventOf("DeleteProduct", {})).toEqual({ type: "ProductDeleted", data: {} })
   expect(after(lamp, "DeleteProduct", {})).toBeNull()
@@ -104,7 +114,7 @@ test("folding what any sequence of commands brought about gives the state that t
   fc.assert(fc.property(fc.array(command), (commands) => {
     let state: State = lamp
     const events = commands.flatMap(({ command, input }) => {
-      const decision = product.decide(command, input, state)
+      const decision = product.decide(command, input, state, world)
       if (decision.outcome !== "happened") return []
       const next = product.evolve(decision.event, state)!
       // A change that happened changed something.

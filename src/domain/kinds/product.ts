@@ -1,15 +1,20 @@
 import { Count, Delta, LongText, MAX_INTEGER, Money, oneOf, optional, Text, tier1 } from "../Field.ts"
 import { defineKind, happened, nothing, refused } from "../Kind.ts"
+import type { AnyEvent } from "../Kind.ts"
 
-interface Created { sku: string; name: string; description: string | null; price: Money; stock: number; status: Status }
+export interface ProductState { sku: string; name: string; description: string | null; price: Money; stock: number; status: Status }
 type Status = "active" | "discontinued"
+/** How many pieces an order takes, or gives back. */
+interface Reservation { quantity: number; order: string }
 
 const same = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b)
 
 export const product = defineKind<{
-  ProductCreated: Created
+  ProductCreated: ProductState
   ProductChanged: { name?: string; description?: string | null; price?: Money; status?: Status }
   StockAdjusted: { delta: number; reason: string | null }
+  StockReserved: Reservation
+  StockReturned: Reservation
   ProductDeleted: object
 }>()({
   name: "product",
@@ -26,7 +31,7 @@ export const product = defineKind<{
   unique: { sku: "sku-taken" },
   filters: ["status"],
   commands: {
-    CreateProduct: { at: "create", input: { sku: Text, name: Text, description: optional(LongText), price: Money, stock: Count } },
+    CreateProduct: { at: "create", input: { sku: Text, name: Text, description: optional(LongText), price: Money, stock: Count }, batch: true },
     ChangeProduct: { at: "change", input: { name: Text, description: optional(LongText), price: Money, status: oneOf("active", "discontinued") } },
     AdjustStock: { at: { action: "stock-adjustments" }, input: { delta: Delta, reason: optional(LongText) }, refuses: ["insufficient-stock", "invalid"] },
     DeleteProduct: { at: "delete", input: {} }
@@ -50,6 +55,12 @@ export const product = defineKind<{
     ProductCreated: (created) => created,
     ProductChanged: (changes, product) => ({ ...product, ...changes }),
     StockAdjusted: ({ delta }, product) => ({ ...product, stock: product.stock + delta }),
+    StockReserved: ({ quantity }, product) => ({ ...product, stock: product.stock - quantity }),
+    StockReturned: ({ quantity }, product) => ({ ...product, stock: product.stock + quantity }),
     ProductDeleted: () => null
   }
 })
+
+/** What an order does to a product's stock. */
+export const stockReserved = (reservation: Reservation): AnyEvent => ({ type: "StockReserved", data: { ...reservation } })
+export const stockReturned = (reservation: Reservation): AnyEvent => ({ type: "StockReturned", data: { ...reservation } })
