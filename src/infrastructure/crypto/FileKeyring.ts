@@ -30,6 +30,7 @@ export const layerFileKeyring = ({ primary, keys, index }: KeyringFile, mostMess
     }
 
     return Keyring.of({
+      primary,
       seal: (purpose, plain, associated) => {
         count(purpose)
         const out = Buffer.allocUnsafe(NUMBER + NONCE + plain.length + TAG)

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, expect, test } from "vitest"
-import { readKeyring, writeKeyring } from "./keyringFile.ts"
+import { keyringIn, readKeyring, writeKeyring } from "./keyringFile.ts"
 
 let folder: string, path: string
 beforeEach(() => {
@@ -61,4 +61,11 @@ test.each<[string, unknown, string]>([
 
 test("a file that is not there is an error of its own", () => {
   expect(() => readKeyring(join(folder, "nowhere"))).toThrow("ENOENT")
+})
+
+test("the keyring of a folder is made once, and that is told", () => {
+  const made: string[] = []
+  for (const _ of [1, 2]) expect(keyringIn(folder, (at) => void made.push(at))).toBe(path)
+  expect(made).toEqual([path])
+  expect(() => keyringIn(join(folder, "nowhere"), () => undefined)).toThrow("ENOENT")
 })

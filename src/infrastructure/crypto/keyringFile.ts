@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto"
 import { readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
 
 /** Numbered keys of 32 bytes: one seals, all of them open. The index key makes keyed digests, which a rotation must not change. */
 export interface KeyringFile { readonly primary: number; readonly keys: ReadonlyMap<number, Uint8Array>; readonly index: Uint8Array }
@@ -27,3 +28,15 @@ export const readKeyring = (path: string): KeyringFile => {
 /** Makes a keyring with one key, readable by its owner alone. Fails where the file exists: an overwritten key opens nothing any more. */
 export const writeKeyring = (path: string): void =>
   writeFileSync(path, `${JSON.stringify({ primary: 1, keys: { 1: newKey() }, index: newKey() }, null, 2)}\n`, { mode: 0o600, flag: "wx" })
+
+/** The keyring beside the embedded database; made where there is none, and `made` is told. */
+export const keyringIn = (folder: string, made: (path: string) => void): string => {
+  const path = join(folder, "keyring.json")
+  try {
+    writeKeyring(path)
+    made(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error
+  }
+  return path
+}
