@@ -5,7 +5,9 @@ import { behindProxy, creating, deleting, failing, freshDatabase, freshRedis, op
 import type { Services } from "../../test/support/services.ts"
 import { Cache } from "./cache/Cache.ts"
 import { CacheAccess } from "./cache/CacheAccess.ts"
+import { Entries } from "./cache/Entries.ts"
 import { absenceOf, entryOf } from "./cache/Entry.ts"
+import type { Entry } from "./cache/Entry.ts"
 import { Keyspace } from "./cache/Keyspace.ts"
 import { Commands } from "./Commands.ts"
 import { product } from "./kinds/product.ts"
@@ -31,6 +33,7 @@ const processOf = (services: Services) => {
     remove: async (id: string) => run(commands.change(deleting(id))),
     evict: (id: string) => run(access.evict(key(id))),
     bytes: async (id: string) => (await cache.describe(key(id))).value,
+    written: (id: string, entry: Entry) => services.get(Entries).write(product, id, entry),
     /** As somebody who can write to the cache. */
     force: async (id: string, value: Uint8Array) => {
       await cache.evict(key(id))
@@ -285,7 +288,7 @@ describe("with its cache at hand", () => {
       const { id } = await one.create()
       await one.create()
       const row = (await run(one.services.get(Ledger).rows(product, [id]))).rows.get(id)!
-      await one.force(id, entryOf(product, { ...row, version: 2, state: null }))
+      await one.force(id, one.written(id, entryOf(product, { ...row, version: 2, state: null })))
       expect(await one.list()).toMatchObject({ entries: [{ version: 1 }], size: 2, hits: 2 })
     })
 
@@ -336,7 +339,7 @@ describe("with its cache at hand", () => {
 
     test("an absence of the older epoch is replaced by one of the newer", async () => {
       const id = randomUUID(), epoch = (await run(one.services.get(Ledger).snapshot)).epoch
-      await one.force(id, absenceOf(epoch))
+      await one.force(id, one.written(id, absenceOf(epoch)))
       const newest = await next()
       expect(await one.read(id, { noCache: true })).toMatchObject({ entry: { what: "unknown", epoch: newest }, source: from("request", true) })
     })

@@ -1,20 +1,22 @@
 import { Context, Effect, Layer, Semaphore } from "effect"
 import { isLease } from "./cache/Cache.ts"
+import type { Look } from "./cache/Cache.ts"
 import { CacheAccess } from "./cache/CacheAccess.ts"
 import { parseCheckpoint } from "./cache/Checkpoint.ts"
-import { absenceOf, decodeEntry, entryOf, forCache, isLiving, timeToLive } from "./cache/Entry.ts"
-import type { Entry, Value } from "./cache/Entry.ts"
+import { Entries } from "./cache/Entries.ts"
+import { isLiving, timeToLive } from "./cache/Entry.ts"
+import type { Entry } from "./cache/Entry.ts"
 import { Keyspace } from "./cache/Keyspace.ts"
 import type { Key } from "./cache/Keyspace.ts"
 import { Identifiers } from "./Identifiers.ts"
 import type { Kind } from "./Kind.ts"
+import { checkTokens, speakingFor } from "./ledger/checkTokens.ts"
 import { DatabaseUnavailable, Ledger } from "./ledger/Ledger.ts"
 import type { Page } from "./ledger/Ledger.ts"
 import { shows } from "./ledger/Snapshot.ts"
-import { entityDigest } from "./ledger/Token.ts"
 import type { Token } from "./ledger/Token.ts"
 import { Metrics } from "./observe/Metrics.ts"
-import { TokenUnknown } from "./Refusal.ts"
+import type { TokenUnknown } from "./Refusal.ts"
 
 /** How fresh an answer has to be. */
 export interface Freshness {
@@ -52,8 +54,8 @@ export interface ListPage {
 }
 
 type ReadFault = DatabaseUnavailable | TokenUnknown
-/** A load: the value as of its statement, and whether it was put into the cache. */
-interface Loaded { readonly value: Value; readonly stored: boolean; readonly hit: boolean }
+/** A load: the entry as of its statement, and whether it was put into the cache. */
+interface Loaded { readonly entry: Entry; readonly stored: boolean; readonly hit: boolean }
 
 // A reader that finds somebody else's lease looks so often, so many milliseconds apart, before it goes to Postgres.
 const LOOKS_AGAIN = 4, APART = 5
@@ -75,7 +77,7 @@ export class Queries extends Context.Service<Queries, {
 
 const make = (options: { readonly ttlMilliseconds: number; readonly lane: number; readonly fallback: boolean }) =>
   Effect.gen(function*() {
-    const access = yield* CacheAccess, ledger = yield* Ledger, keyspace = yield* Keyspace
+    const access = yield* CacheAccess, ledger = yield* Ledger, keyspace = yield* Keyspace, entries = yield* Entries
     const identifiers = yield* Identifiers, metrics = yield* Metrics
     const run = Effect.runPromiseWith(yield* Effect.context<never>())
 
@@ -95,15 +97,17 @@ const make = (options: { readonly ttlMilliseconds: number; readonly lane: number
       })))
     })
 
-    const load = (kind: Kind, ids: readonly string[]): Effect.Effect<ReadonlyMap<string, Value>, DatabaseUnavailable> =>
+    const load = (kind: Kind, ids: readonly string[]): Effect.Effect<ReadonlyMap<string, Entry>, DatabaseUnavailable> =>
       throughLane(Effect.map(ledger.rows(kind, ids), ({ epoch, rows }) =>
         new Map(ids.map((id) => {
           const row = rows.get(id)
-          return [id, row === undefined ? absenceOf(epoch) : entryOf(kind, row)]
+          return [id, row === undefined ? entries.absence(kind, epoch) : entries.of(kind, row)]
         }))))
 
-    const put = (key: Key, value: Value, lease: string | null) =>
-      ({ key, value: forCache(value), lease, ttlMilliseconds: timeToLive(value, options.ttlMilliseconds, identifiers.random()) })
+    const put = (kind: Kind, key: Key, id: string, entry: Entry, lease: string | null) => {
+      const value = entries.write(kind, id, entry)
+      return { key, value, lease, ttlMilliseconds: timeToLive(value, options.ttlMilliseconds, identifiers.random()) }
+    }
 
     /** Whether each put now stands there. */
     const fill = (puts: readonly ReturnType<typeof put>[]): Effect.Effect<readonly boolean[]> =>
@@ -114,9 +118,9 @@ const make = (options: { readonly ttlMilliseconds: number; readonly lane: number
 
     const one = (kind: Kind, key: Key, id: string, lease: string | null): Effect.Effect<Loaded, DatabaseUnavailable> =>
       Effect.gen(function*() {
-        const value = (yield* load(kind, [id])).get(id)!
-        const [stored] = yield* fill([put(key, value, lease)])
-        return { value, stored: stored!, hit: false }
+        const entry = (yield* load(kind, [id])).get(id)!
+        const [stored] = yield* fill([put(kind, key, id, entry, lease)])
+        return { entry, stored: stored!, hit: false }
       })
 
     /** Null where no lease is free. */
@@ -141,10 +145,11 @@ const make = (options: { readonly ttlMilliseconds: number; readonly lane: number
         if (loaded !== null) return loaded
         for (let i = 0; i < LOOKS_AGAIN; i++) {
           const look = yield* Effect.promise(() => access.look(key, false))
-          if (look?.value != null && !isLease(look.value) && decodeEntry(look.value) !== null) return { value: look.value, stored: false, hit: true }
+          const entry = look?.value == null ? null : entries.read(kind, id, look.value)
+          if (entry !== null) return { entry, stored: false, hit: true }
           yield* Effect.sleep(APART)
         }
-        return { value: (yield* load(kind, [id])).get(id)!, stored: false, hit: false }
+        return { entry: (yield* load(kind, [id])).get(id)!, stored: false, hit: false }
       })
 
     /** Loads of one key that run at the moment: whoever misses meanwhile shares them. */
@@ -159,21 +164,21 @@ const make = (options: { readonly ttlMilliseconds: number; readonly lane: number
       return { load, joined: false }
     }
 
-    const switchedOff = Effect.fail(new DatabaseUnavailable({ reason: "the cache is unavailable and the fall-back is switched off" }))
+    /** What stands there is none of ours: damage, a forgery, or another format. It is as good as evicted, and so it will be. */
+    const isForeign = (kind: Kind, id: string, look: Look | null): boolean =>
+      look?.value != null && !isLease(look.value) && entries.open(kind, id, look.value) === null
 
-    /** The tokens that speak for an entity. Its digest is made once: a page under hundreds of tokens would else hold everybody up. */
-    const speakingFor = (kind: Kind, id: string, tokens: readonly Token[]): readonly Token[] => {
-      const digest = tokens.some(({ entity }) => entity !== null) ? entityDigest(kind.name, id, identifiers.authenticate) : null
-      return tokens.filter(({ entity }) => entity === null || entity === digest)
-    }
+    const switchedOff = Effect.fail(new DatabaseUnavailable({ reason: "the cache is unavailable and the fall-back is switched off" }))
 
     /** Whether a value is as new as every token that speaks for it; a checkpoint can vouch for it too. */
     const satisfies = (kind: Kind, id: string, entry: Entry, tokens: readonly Token[], checkpoint: string | null): boolean =>
-      speakingFor(kind, id, tokens).every((token) => {
+      speakingFor(kind, id, tokens, identifiers.authenticate).every((token) => {
         if (entry.epoch !== token.epoch) return false
         if (entry.sequence >= token.sequence) return true
+        // Of the entity that it names the entry itself has to be as new: one that somebody put back stands under the same checkpoint.
+        if (token.entity !== null) return false
         const settled = parseCheckpoint(checkpoint)
-        return token.transaction !== null && settled?.is === "settled" && settled.epoch === token.epoch && shows(settled.snapshot, token.transaction)
+        return settled?.is === "settled" && settled.epoch === token.epoch && shows(settled.snapshot, token.transaction!)
       })
 
     const youngEnough = (checkpoint: string | null, maxAgeSeconds: number | null): boolean => {
@@ -182,19 +187,10 @@ const make = (options: { readonly ttlMilliseconds: number; readonly lane: number
       return settled?.is === "settled" && ledger.clock() - settled.time <= maxAgeSeconds * 1_000
     }
 
-    /** Refuses what a database of this epoch cannot satisfy: tokens of a newer one, and of an older one that it does not remember. */
-    const checkTokens = Effect.fnUntraced(function*(kind: Kind, id: string, epoch: number, tokens: readonly Token[]) {
-      if (tokens.some((token) => token.epoch > epoch)) return yield* new TokenUnknown()
-      for (const { epoch: of, sequence, transaction } of speakingFor(kind, id, tokens)) {
-        if (of === epoch) continue
-        const place = transaction === null ? { epoch: of, sequence } : { epoch: of, sequence, transaction }
-        if (!(yield* ledger.remembers(kind, id, place))) return yield* new TokenUnknown()
-      }
-    })
+    const check = checkTokens(ledger, identifiers.authenticate)
 
-    const answer = async (kind: Kind, id: string, value: Value, freshness: Freshness, from: Source): Promise<Found> => {
-      const entry = decodeEntry(value)!
-      await run(checkTokens(kind, id, entry.epoch, freshness.tokens))
+    const answer = async (kind: Kind, id: string, entry: Entry, freshness: Freshness, from: Source): Promise<Found> => {
+      await run(check(kind, id, entry.epoch, freshness.tokens))
       metrics.read(kind.name, from.from)
       return { entry, source: from }
     }
@@ -204,24 +200,24 @@ const make = (options: { readonly ttlMilliseconds: number; readonly lane: number
         if (!options.fallback) await run(switchedOff)
         // It never joins a load that began before it.
         if (freshness.noCache) return answer(kind, id, (await run(load(kind, [id]))).get(id)!, freshness, source("bypass"))
-        const { load: loading, joined } = shared(`bypass ${key.text}`, () => Effect.map(load(kind, [id]), (values) => ({ value: values.get(id)!, stored: false, hit: false })))
-        const { value } = await loading
-        const good = !joined || satisfies(kind, id, decodeEntry(value)!, freshness.tokens, null)
-        return answer(kind, id, good ? value : (await run(load(kind, [id]))).get(id)!, freshness, source("bypass", false, joined && good))
+        const { load: loading, joined } = shared(`bypass ${key.text}`, () => Effect.map(load(kind, [id]), (loaded) => ({ entry: loaded.get(id)!, stored: false, hit: false })))
+        const { entry } = await loading
+        const good = !joined || satisfies(kind, id, entry, freshness.tokens, null)
+        return answer(kind, id, good ? entry : (await run(load(kind, [id]))).get(id)!, freshness, source("bypass", false, joined && good))
       }
       if (from === "miss") {
         const { load: loading, joined } = shared(key.text, () => miss(kind, key, id))
-        const { value, stored, hit } = await loading
+        const { entry, stored, hit } = await loading
         // What somebody else loaded is held against the tokens too; what fails is read again.
-        if (joined || hit ? satisfies(kind, id, decodeEntry(value)!, freshness.tokens, null) && freshness.maxAgeSeconds === null : true) {
-          return answer(kind, id, value, freshness, hit ? HIT : source("miss", stored, joined))
+        if (joined || hit ? satisfies(kind, id, entry, freshness.tokens, null) && freshness.maxAgeSeconds === null : true) {
+          return answer(kind, id, entry, freshness, hit ? HIT : source("miss", stored, joined))
         }
         from = "stale"
       }
       // An entry stands there, and by the guard a newer one replaces it without a lease; where none does, a lease lets it be made.
       const leased = from === "request" ? await run(underLease(kind, key, id)) : null
-      const { value, stored } = leased ?? await run(one(kind, key, id, null))
-      return answer(kind, id, value, freshness, source(from, stored))
+      const { entry, stored } = leased ?? await run(one(kind, key, id, null))
+      return answer(kind, id, entry, freshness, source(from, stored))
     }
 
     const read = async (kind: Kind, id: string, freshness: Freshness): Promise<Found> => {
@@ -230,9 +226,11 @@ const make = (options: { readonly ttlMilliseconds: number; readonly lane: number
       const look = await access.look(key, freshness.tokens.length > 0 || freshness.maxAgeSeconds !== null)
       if (look === null) return fromPostgres(kind, key, id, freshness, "bypass")
       if (look.value === null || isLease(look.value)) return fromPostgres(kind, key, id, freshness, "miss")
-      const entry = decodeEntry(look.value)
+      const entry = entries.read(kind, id, look.value)
       if (entry === null) {
-        // Damage, or another format: as good as evicted, and so it is.
+        // Older than what was seen already: by the guard the row replaces it. Evicted it is not, for a look that a store of
+        // this process has overtaken brings such a one too, and then what was stored would go.
+        if (!isForeign(kind, id, look)) return fromPostgres(kind, key, id, freshness, "stale")
         await run(Effect.ignore(access.evict(key)))
         return fromPostgres(kind, key, id, freshness, "miss")
       }
@@ -251,26 +249,26 @@ const make = (options: { readonly ttlMilliseconds: number; readonly lane: number
       const looks = freshness.noCache ? keys.map(() => null) : yield* Effect.promise(() => Promise.all(keys.map((key) => access.look(key, careful))))
       if (!options.fallback && looks.includes(null) && !freshness.noCache) return yield* switchedOff
       const cached = looks.map((look, i) => {
-        const entry = look?.value == null ? null : decodeEntry(look.value)
+        const entry = look?.value == null ? null : entries.read(kind, ids[i]!, look.value)
         return entry !== null && satisfies(kind, ids[i]!, entry, freshness.tokens, look!.checkpoint) && youngEnough(look!.checkpoint, freshness.maxAgeSeconds) ? entry : null
       })
       const missing = ids.filter((_, i) => cached[i] === null)
       cached.forEach((entry, i) => metrics.read(kind.name, entry !== null ? "hit" : freshness.noCache ? "request" : looks[i] === null ? "bypass" : "miss"))
-      const loaded = new Map<string, Value>()
+      let loaded: ReadonlyMap<string, Entry> = new Map()
       if (missing.length > 0) {
+        // Its version, which nothing proves, could be more than the row's, and the guard would then keep it.
+        const foreign = keys.filter((_, i) => cached[i] === null && isForeign(kind, ids[i]!, looks[i]!))
+        yield* Effect.forEach(foreign, (key) => Effect.ignore(access.evict(key)), { concurrency: "unbounded", discard: true })
         const keysOfMissing = missing.map((id) => keyspace.keyOf(kind.name, id))
         const token = identifiers.token()
         const given = yield* Effect.catch(access.lease(keysOfMissing, token), () => Effect.succeed(keysOfMissing.map(() => false)))
-        const values = yield* load(kind, missing)
-        for (const [id, value] of values) {
-          yield* checkTokens(kind, id, decodeEntry(value)!.epoch, freshness.tokens)
-          loaded.set(id, value)
-        }
-        yield* fill(missing.map((id, i) => put(keysOfMissing[i]!, values.get(id)!, given[i] ? token : null)))
+        const found = loaded = yield* load(kind, missing)
+        for (const [id, { epoch }] of found) yield* check(kind, id, epoch, freshness.tokens)
+        yield* fill(missing.map((id, i) => put(kind, keysOfMissing[i]!, id, found.get(id)!, given[i] ? token : null)))
       }
-      const entries = ids.map((id, i) => cached[i] ?? decodeEntry(loaded.get(id)!)!)
+      const all = ids.map((id, i) => cached[i] ?? loaded.get(id)!)
       // Deleted since the ids were read, or not: a list has living entities only.
-      return { entries: entries.filter(isLiving), size: ids.length, hits: ids.length - missing.length, next: more.length > ids.length ? ids.at(-1)! : null }
+      return { entries: all.filter(isLiving), size: ids.length, hits: ids.length - missing.length, next: more.length > ids.length ? ids.at(-1)! : null }
     })
 
     return Queries.of({ read, list })

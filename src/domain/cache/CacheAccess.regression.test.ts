@@ -1,8 +1,10 @@
 import { Effect, Layer } from "effect"
 import { expect, test } from "vitest"
 import { keptLog } from "../../../test/support/services.ts"
+import { layerFileKeyring } from "../../infrastructure/crypto/FileKeyring.ts"
 import { layerMemoryCache } from "../../infrastructure/memory/MemoryCache.ts"
 import { layerPrometheusMetrics } from "../../infrastructure/metrics/PrometheusMetrics.ts"
+import { kinds } from "../kinds/kinds.ts"
 import { Log } from "../observe/Log.ts"
 import { Cache } from "./Cache.ts"
 import { CacheAccess } from "./CacheAccess.ts"
@@ -25,8 +27,10 @@ test("no lease is asked for twice under one token: one whose answer was lost is 
         return given
       }
     })
+    const keyring = layerFileKeyring({ primary: 1, keys: new Map([[1, Buffer.alloc(32, 1)]]), index: Buffer.alloc(32, 2) })
+    const keyspace = Layer.provide(Keyspace.layer(64, kinds), keyring)
     const layer = CacheAccess.layer({ attempts: 3, syncBudgetMilliseconds: 25 }).pipe(
-      Layer.provide(Layer.mergeAll(Layer.succeed(Cache, lossy), Layer.succeed(Log, keptLog().log), layerPrometheusMetrics(), Keyspace.layer(64)))
+      Layer.provide(Layer.mergeAll(Layer.succeed(Cache, lossy), Layer.succeed(Log, keptLog().log), layerPrometheusMetrics(), keyspace))
     )
     const fault = yield* Effect.flip(Effect.provide(Effect.flatMap(CacheAccess, (access) => access.lease([key], "a".repeat(32))), layer))
     expect(fault).toMatchObject({ _tag: "CacheUnavailable" })

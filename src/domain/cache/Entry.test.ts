@@ -3,7 +3,9 @@ import { expect, test } from "vitest"
 import type { State } from "../Kind.ts"
 import { product } from "../kinds/product.ts"
 import type { Row } from "../ledger/Ledger.ts"
-import { absenceOf, decodeEntry, entryOf, forCache, HEADER, isLiving, LARGEST_PAYLOAD, payloadOf, rankOf, timeToLive } from "./Entry.ts"
+import { customer } from "../kinds/customer.ts"
+import { absenceOf, decodeEntry, entryOf, HEADER, headerOf, isLiving, joined, LARGEST_PAYLOAD, payloadOf, rankOf, removalOf, timeToLive } from "./Entry.ts"
+import type { Entry, Value } from "./Entry.ts"
 
 const state = (description: string | null = null): State =>
   ({ status: "active", stock: 3, price: { amount: 1250, currency: "EUR" }, description, name: "Lamp", sku: "L-1" })
@@ -17,11 +19,12 @@ const rows: fc.Arbitrary<Row> = fc.record({
   state: fc.option(fc.string().map((text) => state(text)))
 })
 const row = (state: State | null): Row => ({ id: "0190", version: 2, updatedAtNs: "17", sequence: 9, epoch: 1_700_000_000_000, state })
+const bytesOf = (entry: Entry): Value => joined(headerOf(entry), entry.payload)
 const text = (bytes: Uint8Array) => Buffer.from(bytes).toString()
 
 test("an entry is read back as it was made: header and payload", () => {
   fc.assert(fc.property(rows, (row) => {
-    const entry = decodeEntry(entryOf(product, row))!
+    const entry = decodeEntry(bytesOf(entryOf(product, row)))!
     expect(entry).toMatchObject({ what: row.state === null ? "deleted" : "entity", epoch: row.epoch, version: row.version, sequence: row.sequence, keyId: 0 })
     expect(text(entry.payload)).toBe(row.state === null ? "" : text(payloadOf(product, row, row.state)))
     expect(isLiving(entry)).toBe(row.state !== null)
@@ -34,31 +37,38 @@ test("the payload is what HTTP sends: id, version and time, then the fields in t
   )
 })
 
+test("of personal fields the payload shows what stands in their place, and neither what is sealed nor the blind index", () => {
+  const kept = { emailIndex: "i", personal: "p", piiRef: "r", phoneHash: null, emailHash: "h", marketingConsent: true, status: "active" }
+  expect(text(payloadOf(customer, row(null), kept))).toBe(
+    '{"id":"0190","versionId":2,"updatedAtNs":"17","status":"active","marketingConsent":true,"emailHash":"h","phoneHash":null,"piiRef":"r"}'
+  )
+})
+
 test("headers compared as text have the order of epoch and version", () => {
   fc.assert(fc.property(fc.tuple(epochs, versions), fc.tuple(epochs, versions), ([epochA, versionA], [epochB, versionB]) => {
     const a = rankOf({ epoch: epochA, version: versionA }), b = rankOf({ epoch: epochB, version: versionB })
     expect(a.length).toBe(26)
     expect(a < b).toBe(epochA < epochB || (epochA === epochB && versionA < versionB))
-    expect(text(entryOf(product, { ...row(null), epoch: epochA, version: versionA })).slice(1, 27)).toBe(a)
+    expect(headerOf(entryOf(product, { ...row(null), epoch: epochA, version: versionA })).slice(1, 27)).toBe(a)
   }))
 })
 
 test("an absence is version 0 of its epoch, so that every version replaces it", () => {
-  expect(decodeEntry(absenceOf(77))).toMatchObject({ what: "unknown", epoch: 77, version: 0, sequence: 0 })
-  expect(isLiving(decodeEntry(absenceOf(77))!)).toBe(false)
+  expect(decodeEntry(bytesOf(absenceOf(77)))).toMatchObject({ what: "unknown", epoch: 77, version: 0, sequence: 0 })
+  expect(isLiving(absenceOf(77))).toBe(false)
 })
 
 test("up to 64 KiB an entity is kept whole; above, the cache is given the header alone, by which it removes what it has", () => {
   const empty = payloadOf(product, row(state("")), state("")).length
   const fits = entryOf(product, row(state("x".repeat(LARGEST_PAYLOAD - empty)))), large = entryOf(product, row(state("x".repeat(LARGEST_PAYLOAD - empty + 1))))
-  expect([decodeEntry(fits)!.what, decodeEntry(large)!.what]).toEqual(["entity", "large"])
-  expect(forCache(fits)).toBe(fits)
-  expect(forCache(large).length).toBe(HEADER)
-  expect(isLiving(decodeEntry(large)!)).toBe(true)
+  expect([fits.what, large.what]).toEqual(["entity", "large"])
+  expect(removalOf(large)).toHaveLength(HEADER)
+  expect(decodeEntry(removalOf({ ...row(null), keyId: 3 }))).toMatchObject({ what: "large", version: 2, epoch: row(null).epoch, sequence: 9, keyId: 3 })
+  expect(isLiving(large)).toBe(true)
 })
 
 test("bytes that are no entry are read as none: cut, a lease, another format, another letter, no numbers", () => {
-  const good = entryOf(product, row(state()))
+  const good = bytesOf(entryOf(product, row(state())))
   const spoiled = (at: number, by: string) => Buffer.from(text(good).slice(0, at) + by + text(good).slice(at + by.length))
   expect(decodeEntry(good)).not.toBeNull()
   for (const bytes of [good.subarray(0, HEADER - 1), Buffer.alloc(0), Buffer.from(`L${"0".repeat(60)}`), spoiled(0, "2"), spoiled(45, "z"), spoiled(1, "zz"), spoiled(13, "-z"), spoiled(27, "x"), spoiled(41, "x")]) {
@@ -67,13 +77,13 @@ test("bytes that are no entry are read as none: cut, a lease, another format, an
 })
 
 test("an entry in the middle of a larger buffer is read in place", () => {
-  const good = entryOf(product, row(state())), larger = Buffer.concat([Buffer.from("before"), good])
+  const good = bytesOf(entryOf(product, row(state()))), larger = Buffer.concat([Buffer.from("before"), good])
   expect(text(decodeEntry(larger.subarray(6))!.payload)).toBe(text(decodeEntry(good)!.payload))
 })
 
 test("an absence is kept for a minute, a tombstone for a day, and entities for the time given, more or less a tenth", () => {
-  expect(timeToLive(absenceOf(1), 5, 0.3)).toBe(60_000)
-  expect(timeToLive(entryOf(product, row(null)), 5, 0.3)).toBe(86_400_000)
-  const ofEntity = (random: number) => timeToLive(entryOf(product, row(state())), 1_000_000, random)
+  expect(timeToLive(bytesOf(absenceOf(1)), 5, 0.3)).toBe(60_000)
+  expect(timeToLive(bytesOf(entryOf(product, row(null))), 5, 0.3)).toBe(86_400_000)
+  const ofEntity = (random: number) => timeToLive(bytesOf(entryOf(product, row(state()))), 1_000_000, random)
   expect([0, 0.5, 1].map(ofEntity)).toEqual([900_000, 1_000_000, 1_100_000])
 })

@@ -2,7 +2,8 @@ import type { Kind, State } from "../Kind.ts"
 import type { Row } from "../ledger/Ledger.ts"
 
 /**
- * What the cache holds for one entity: a header of 46 characters, then the payload exactly as HTTP sends it.
+ * What the cache holds for one entity: a header of 46 characters, then the payload exactly as HTTP sends it; from tier 2
+ * up sealed (`Entries`).
  *
  *     format 1 | epoch 12 | version 14 | sequence 14 | key id 4 | what it is 1      (numbers in hexadecimal)
  *
@@ -12,7 +13,7 @@ import type { Row } from "../ledger/Ledger.ts"
 export type Value = Uint8Array
 
 export const HEADER = 46
-/** In bytes. A larger entity is not cached: a store of it removes what is there. */
+/** In bytes, before it is sealed. A larger entity is not cached: a store of it removes what is there. */
 export const LARGEST_PAYLOAD = 64 * 1024
 
 /** `entity` has a payload; `deleted` and `unknown` (an id that does not exist, version 0) have none; `large` has one that is not kept. */
@@ -24,8 +25,9 @@ export interface Entry {
   readonly version: number
   /** Of the entity's last event. */
   readonly sequence: number
+  /** The number of the key that sealed it; 0 where it is plain. */
   readonly keyId: number
-  /** The bytes after the header; of an entity its JSON. */
+  /** Of an entity its JSON, else empty. As `decodeEntry` gives it, it may be sealed. */
   readonly payload: Uint8Array
 }
 
@@ -33,36 +35,43 @@ const CODES = { entity: "e", deleted: "t", unknown: "a", large: "x" } satisfies 
 const WHATS = new Map(Object.entries(CODES).map(([what, code]) => [code, what as What]))
 
 const hex = (value: number, width: number) => value.toString(16).padStart(width, "0")
-const header = (what: What, epoch: number, version: number, sequence: number) =>
-  `1${hex(epoch, 12)}${hex(version, 14)}${hex(sequence, 14)}0000${CODES[what]}`
 
-/** The answer to a `GET` of an entity: the same bytes for a version wherever they are made. */
+/** The header alone: 46 characters of ASCII. */
+export const headerOf = ({ what, epoch, version, sequence, keyId }: Omit<Entry, "payload">): string =>
+  `1${hex(epoch, 12)}${hex(version, 14)}${hex(sequence, 14)}${hex(keyId, 4)}${CODES[what]}`
+
+/** The answer to a `GET` of an entity: the same bytes for a version wherever they are made. `state` is the one that is kept. */
 export const payloadOf = (kind: Kind, row: { readonly id: string; readonly version: number; readonly updatedAtNs: string }, state: State): Uint8Array => {
   const body: Record<string, unknown> = { id: row.id, versionId: row.version, updatedAtNs: row.updatedAtNs }
-  for (const name in kind.fields) body[name] = state[name]
+  for (const name of kind.shown) body[name] = state[name]
   return Buffer.from(JSON.stringify(body))
 }
 
-export const entryOf = (kind: Kind, row: Row): Value => {
-  if (row.state === null) return Buffer.from(header("deleted", row.epoch, row.version, row.sequence), "latin1")
-  const payload = payloadOf(kind, row, row.state)
-  const what = payload.length > LARGEST_PAYLOAD ? "large" : "entity"
-  return Buffer.concat([Buffer.from(header(what, row.epoch, row.version, row.sequence), "latin1"), payload])
+const NOTHING = new Uint8Array(0)
+
+export const entryOf = (kind: Kind, row: Row, keyId = 0): Entry => {
+  const { epoch, version, sequence, state } = row
+  if (state === null) return { what: "deleted", epoch, version, sequence, keyId, payload: NOTHING }
+  const payload = payloadOf(kind, row, state)
+  return { what: payload.length > LARGEST_PAYLOAD ? "large" : "entity", epoch, version, sequence, keyId, payload }
 }
 
-/** What the cache is given of a value: of a large one the header, by which it removes what it has. */
-export const forCache = (value: Value): Value => value[HEADER - 1] === 0x78 ? value.subarray(0, HEADER) : value
+/** An id that does not exist, as of an epoch: version 0, which every version replaces. */
+export const absenceOf = (epoch: number, keyId = 0): Entry => ({ what: "unknown", epoch, version: 0, sequence: 0, keyId, payload: NOTHING })
+
+/** The bytes of a header and what stands behind it. */
+export const joined = (header: string, payload: Uint8Array): Value => Buffer.concat([Buffer.from(header, "latin1"), payload])
+
+/** What makes the cache remove what it has, if that is older: the header of something too large to be kept. It never stands there itself. */
+export const removalOf = (entry: Omit<Entry, "payload" | "what">): Value => joined(headerOf({ ...entry, what: "large" }), NOTHING)
 
 /** Whether it is an entity that exists and was not deleted. */
 export const isLiving = (entry: Entry): boolean => entry.what === "entity" || entry.what === "large"
 
-/** An id that does not exist, as of an epoch: version 0, which every version replaces. */
-export const absenceOf = (epoch: number): Value => Buffer.from(header("unknown", epoch, 0, 0), "latin1")
-
 /** The header alone, for a comparison of versions. */
 export const rankOf = (row: { readonly epoch: number; readonly version: number }): string => `${hex(row.epoch, 12)}${hex(row.version, 14)}`
 
-/** Null where the bytes are no entry: a lease, another format, or damage. */
+/** Null where the bytes are no entry: a lease, another format, or damage. What is sealed stays so. */
 export const decodeEntry = (value: Uint8Array): Entry | null => {
   if (value.length < HEADER || value[0] !== 0x31) return null
   const text = Buffer.from(value.buffer, value.byteOffset, HEADER).toString("latin1")

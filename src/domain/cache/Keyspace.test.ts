@@ -1,5 +1,8 @@
-import { Effect } from "effect"
+import { randomBytes, randomUUID } from "node:crypto"
+import { Effect, Layer } from "effect"
 import { expect, test } from "vitest"
+import { layerFileKeyring } from "../../infrastructure/crypto/FileKeyring.ts"
+import { kinds } from "../kinds/kinds.ts"
 import { checkpointKey, Keyspace, MOST_PARTITIONS, partitionOfKey } from "./Keyspace.ts"
 
 /** CRC-16/XMODEM, as Redis Cluster uses it. */
@@ -13,7 +16,10 @@ const crc16 = (text: string): number => {
 }
 const slotOf = (key: string): number => crc16(/\{(.+?)\}/.exec(key)![1]!) % 16_384
 
-const keyspaceOf = (partitions: number) => Effect.runSync(Effect.provide(Keyspace, Keyspace.layer(partitions)))
+const INDEX = randomBytes(32)
+const keyspaceOf = (partitions: number, index = INDEX, number = 1) => Effect.runSync(Effect.provide(Keyspace, Layer.provide(
+  Keyspace.layer(partitions, kinds), layerFileKeyring({ primary: number, keys: new Map([[number, randomBytes(32)]]), index })
+)))
 
 test("the slot is Redis' own", () => {
   // From the specification of Redis Cluster.
@@ -59,4 +65,34 @@ test("the partition of a key that a scan finds is known from the key, and what i
   for (const foreign of ["", "session:1", checkpointKey(0), "hf:{}:product:1", "hf:{abc}:product:1", "hf:{!!}:product:1", `x${keyOf("product", "1").text}`]) {
     expect(partitionOfKey(foreign), foreign).toBeNull()
   }
+})
+
+test("from tier 2 up no id stands in a key but a digest of it, bound to the kind; a product's id stands there as it is", () => {
+  const { keyOf } = keyspaceOf(64), id = randomUUID()
+  expect(keyOf("product", id).text.endsWith(`:product:${id}`)).toBe(true)
+  for (const kind of ["order", "customer", "a kind of a newer version"]) {
+    expect(keyOf(kind, id).text).toMatch(new RegExp(`^hf:\\{..\\}:${kind}:[0-9a-f]{32}$`))
+    expect(keyOf(kind, id).text).not.toContain(id.replaceAll("-", "").slice(0, 8))
+  }
+  const digests = ["order", "customer"].map((kind) => keyOf(kind, id).text.split(":").at(-1))
+  expect(new Set(digests).size).toBe(2)
+})
+
+test("the partition is that of the id for every kind, so that the outbox, the checkpoint and the slot agree", () => {
+  const { keyOf, partitionOf } = keyspaceOf(64)
+  for (let i = 0; i < 200; i++) {
+    const id = randomUUID()
+    for (const { name } of kinds) {
+      const key = keyOf(name, id)
+      expect(key.partition).toBe(partitionOf(id))
+      expect(partitionOfKey(key.text)).toBe(partitionOf(id))
+    }
+  }
+})
+
+test("two processes find the same digest, after a rotation too; under another index key it is another, so nobody can try ids", () => {
+  const one = keyspaceOf(64), rotated = keyspaceOf(64, INDEX, 2), stranger = keyspaceOf(64, randomBytes(32)), id = randomUUID()
+  // The second time it is remembered.
+  for (let i = 0; i < 2; i++) expect(rotated.keyOf("order", id)).toEqual(one.keyOf("order", id))
+  expect(stranger.keyOf("order", id)).not.toEqual(one.keyOf("order", id))
 })

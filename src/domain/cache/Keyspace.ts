@@ -1,4 +1,7 @@
-import { Context, Layer } from "effect"
+import { Context, Effect, Layer } from "effect"
+import type { Kind } from "../Kind.ts"
+import { Keyring } from "../secrets/Keyring.ts"
+import { Latest } from "./Latest.ts"
 
 // Two characters a partition. In braces they decide the Redis slot, and these were picked by CRC16 so that the first 64
 // (128, …, 1,024) spread evenly over the slots: 16 masters have 4 of 64 each. Numbers as tags would give them 1 to 5.
@@ -35,18 +38,43 @@ const hash = (id: string): number => {
   return h >>> 0
 }
 
-/** The keys `hf:{tag}:<kind>:<id>`, and `hf:{tag}` for a partition's checkpoint. The braces put a partition into one Redis slot. */
+/** 128 bits of a digest are as good as a UUID. */
+const DIGITS = 32
+/** Digests are kept of so many of the latest ids: to make one costs ten times as much as to find it. */
+const REMEMBERED = 50_000
+
+/**
+ * The keys `hf:{tag}:<kind>:<id>`, and `hf:{tag}` for a partition's checkpoint. The braces put a partition into one Redis
+ * slot. From tier 2 up a keyed digest stands in the id's place; the partition is the id's own all the same, so that the
+ * outbox, the checkpoint and the slot agree.
+ */
 export class Keyspace extends Context.Service<Keyspace, {
   readonly partitions: number
+  readonly partitionOf: (id: string) => number
   readonly keyOf: (kind: string, id: string) => Key
 }>()("holdfast/cache/Keyspace") {
-  static readonly layer = (partitions: number) =>
-    Layer.succeed(Keyspace, Keyspace.of({
-      partitions,
-      keyOf: (kind, id) => {
-        const partition = hash(id) % partitions
-        return { text: `hf:{${tagOf(partition)}}:${kind}:${id}`, partition }
+  static readonly layer = (partitions: number, kinds: readonly Kind[]) =>
+    Layer.effect(Keyspace, Effect.gen(function*() {
+      const keyring = yield* Keyring
+      // A kind that is not known here may be a sealed one.
+      const plain = new Set(kinds.filter(({ tier }) => tier === 1).map(({ name }) => name))
+      const known = new Latest<string>(REMEMBERED)
+      const digestOf = (kind: string, id: string): string => {
+        const text = `${kind} ${id}`, found = known.get(text)
+        if (found !== undefined) return found
+        const digest = keyring.digest("entry key", text).slice(0, DIGITS)
+        known.set(text, digest)
+        return digest
       }
+      const partitionOf = (id: string) => hash(id) % partitions
+      return Keyspace.of({
+        partitions,
+        partitionOf,
+        keyOf: (kind, id) => {
+          const partition = partitionOf(id)
+          return { text: `hf:{${tagOf(partition)}}:${kind}:${plain.has(kind) ? id : digestOf(kind, id)}`, partition }
+        }
+      })
     }))
 }
 

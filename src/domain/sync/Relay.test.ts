@@ -5,6 +5,7 @@ import { cause, creating, freshDatabase, freshRedis, openServices, renaming, run
 import type { ServiceOptions, Services } from "../../../test/support/services.ts"
 import { Cache } from "../cache/Cache.ts"
 import { formatCheckpoint, parseCheckpoint } from "../cache/Checkpoint.ts"
+import { Entries } from "../cache/Entries.ts"
 import { decodeEntry, entryOf } from "../cache/Entry.ts"
 import { Keyspace } from "../cache/Keyspace.ts"
 import { Commands } from "../Commands.ts"
@@ -13,6 +14,7 @@ import { Ledger } from "../ledger/Ledger.ts"
 import type { Row } from "../ledger/Ledger.ts"
 import { Metrics } from "../observe/Metrics.ts"
 import { Relay } from "./Relay.ts"
+import { RelayLag } from "./RelayLag.ts"
 import { RetryQueue } from "./RetryQueue.ts"
 
 const PARTITIONS = 64
@@ -68,7 +70,7 @@ const commit = (one: Process, ids: readonly string[], description: string | null
   }))
 /** Older entries of rows that the cache then is behind with. */
 const putOlder = async (one: Process, rows: readonly Row[]) => {
-  for (const row of rows) await one.force(row.id, entryOf(product, { ...row, version: 0, state: { ...row.state, description: null } }))
+  for (const row of rows) await one.force(row.id, one.services.get(Entries).write(product, row.id, entryOf(product, { ...row, version: 0, state: { ...row.state, description: null } })))
 }
 
 test("what the store missed the relay finds and replaces; what is absent stays absent, and a lease goes", async () => {
@@ -149,6 +151,22 @@ test("more than a look brings is settled look by look, and the place where a loo
   await one.rounds()
   expect([await one.version(ids[0]!), await one.version(ids[2_999]!)]).toEqual([1, 1])
   expect((parseCheckpoint(await one.checkpoint(5)) as { time: number }).time).toBeGreaterThan((before as { time: number }).time)
+})
+
+test("one transaction of more events than a look brings is settled as a whole", async () => {
+  const one = await open()
+  await one.rounds()
+  const ids = idsOf(one, 5, 4_500), before = await one.checkpoint(5)
+  await commit(one, ids)
+  const { rows } = await run(one.ledger.rows(product, ids))
+  await putOlder(one, [...rows.values()])
+  // Another one behind it, in the same look.
+  const last = idsOf(one, 5, 1)
+  await commit(one, last)
+  await one.rounds()
+  for (const id of [ids[0]!, ids[1_999]!, ids[2_000]!, ids[4_499]!]) expect(await one.version(id)).toBe(1)
+  expect(await one.checkpoint(5)).not.toBe(before)
+  expect(await run(one.services.get(RelayLag).now)).toMatchObject({ events: 0 })
 })
 
 test("more than one script's worth is settled in pieces, and only the last moves the checkpoint", async () => {

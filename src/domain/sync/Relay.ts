@@ -5,7 +5,8 @@ import { CacheAccess } from "../cache/CacheAccess.ts"
 import type { CacheUnavailable } from "../cache/CacheAccess.ts"
 import { formatCheckpoint, parseCheckpoint } from "../cache/Checkpoint.ts"
 import type { Checkpoint } from "../cache/Checkpoint.ts"
-import { forCache, rankOf, timeToLive } from "../cache/Entry.ts"
+import { Entries } from "../cache/Entries.ts"
+import { rankOf, timeToLive } from "../cache/Entry.ts"
 import { Keyspace } from "../cache/Keyspace.ts"
 import { Identifiers } from "../Identifiers.ts"
 import type { Kind } from "../Kind.ts"
@@ -23,7 +24,7 @@ import { RetryQueue } from "./RetryQueue.ts"
 type Fault = DatabaseUnavailable | CacheUnavailable
 type Place = Extract<Checkpoint, { is: "settled" }>
 
-/** A look brings at most so many records; no transaction writes more than an order of 1,000 lines does. */
+/** A look brings at most so many records, unless one transaction has written more. */
 const BATCH = 2_000
 /** Partitions without news are moved along this often, in milliseconds. */
 const MOVE_ALONG = 1_000
@@ -60,7 +61,7 @@ const make = (options: { readonly kinds: readonly Kind[]; readonly ttlMillisecon
   Effect.gen(function*() {
     const access = yield* CacheAccess, outbox = yield* Outbox, ledger = yield* Ledger, keyspace = yield* Keyspace, purge = yield* Purge
     const queue = yield* RetryQueue, identifiers = yield* Identifiers, metrics = yield* Metrics
-    const kinds = new Map(options.kinds.map((kind) => [kind.name, kind]))
+    const kinds = new Map(options.kinds.map((kind) => [kind.name, kind])), encoded = encode(yield* Entries)
 
     /** The current rows of what was found behind, as the cache is to have them. What cannot be encoded is removed and queued. */
     const contents = Effect.fnUntraced(function*(found: readonly Pending[]) {
@@ -69,9 +70,9 @@ const make = (options: { readonly kinds: readonly Kind[]; readonly ttlMillisecon
         const kind = kinds.get(name)!
         const { rows } = yield* ledger.rows(kind, ofKind.map(({ id }) => id))
         for (const row of rows.values()) {
-          const { value, encoded } = encode(kind, row)
-          if (!encoded) yield* queue.owe([{ kind: name, id: row.id, version: row.version, reason: "cannot be encoded" }])
-          values.set(row.id, { value: forCache(value), ttlMilliseconds: timeToLive(value, options.ttlMilliseconds, identifiers.random()) })
+          const { value, encodable } = encoded(kind, row)
+          if (!encodable) yield* queue.owe([{ kind: name, id: row.id, version: row.version, reason: "cannot be encoded" }])
+          values.set(row.id, { value, ttlMilliseconds: timeToLive(value, options.ttlMilliseconds, identifiers.random()) })
         }
       }
       return values
@@ -129,12 +130,22 @@ const make = (options: { readonly kinds: readonly Kind[]; readonly ttlMillisecon
       return expected
     })
 
+    /** What became visible since a snapshot: all of it, or whole transactions, and where they are to be had at least one of them. */
+    const since = Effect.fnUntraced(function*(epoch: number, from: Snapshot, partitions: readonly number[]) {
+      for (let limit = BATCH;; limit *= 2) {
+        const look = yield* outbox.since(epoch, from, partitions, limit)
+        const { pending } = look, whole = pending.length < limit
+        // One transaction, cut off: none of it may be settled before all of it is there.
+        if (whole || pending[0]!.transaction !== pending.at(-1)!.transaction) return { look, whole }
+      }
+    })
+
     /** How far a look got, and what it found; the last transaction is left out where the batch may have cut it. */
-    const cut = (from: Snapshot, look: Look): { readonly pending: readonly Pending[]; readonly to: Snapshot; readonly whole: boolean } => {
-      if (look.pending.length < BATCH) return { pending: look.pending, to: durable(look.snapshot, look.last < from.xmax ? from.xmax - 1n : look.last), whole: true }
+    const cut = (from: Snapshot, look: Look, whole: boolean): { readonly pending: readonly Pending[]; readonly to: Snapshot } => {
+      if (whole) return { pending: look.pending, to: durable(look.snapshot, look.last < from.xmax ? from.xmax - 1n : look.last) }
       const last = look.pending.at(-1)!.transaction
       const pending = look.pending.filter(({ transaction }) => transaction !== last)
-      return { pending, to: advance(from, look.snapshot, pending.at(-1)!.transaction), whole: false }
+      return { pending, to: advance(from, look.snapshot, pending.at(-1)!.transaction) }
     }
 
     /** Of several records of one entity the newest. */
@@ -153,7 +164,7 @@ const make = (options: { readonly kinds: readonly Kind[]; readonly ttlMillisecon
       const ahead = (place: Place, look: Look) => place.epoch > look.epoch || (place.epoch === look.epoch && place.snapshot.xmax > look.snapshot.xmax)
 
       const group = Effect.fnUntraced(function*(members: readonly { readonly partition: number; readonly text: string; readonly place: Place }[], from: Snapshot) {
-        const look = yield* outbox.since(members[0]!.place.epoch, from, members.map(({ partition }) => partition), BATCH)
+        const { look, whole } = yield* since(members[0]!.place.epoch, from, members.map(({ partition }) => partition))
         // Of a life of the database that is not this one, or no longer: `CacheReturn` says so, and nothing is read from it.
         if (members.some(({ place }) => ahead(place, look))) return false
         const old = members.filter(({ place }) => place.epoch < look.epoch)
@@ -161,7 +172,7 @@ const make = (options: { readonly kinds: readonly Kind[]; readonly ttlMillisecon
           yield* purge.run(old)
           return true
         }
-        const { pending, to, whole } = cut(from, look)
+        const { pending, to } = cut(from, look, whole)
         const found = Map.groupBy(newest(pending), ({ partition }) => partition)
         const now = performance.now()
         yield* Effect.forEach(members, Effect.fnUntraced(function*({ partition, text, place }) {

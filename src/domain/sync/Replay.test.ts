@@ -1,12 +1,15 @@
 import { randomUUID } from "node:crypto"
 import { beforeEach, expect, test } from "vitest"
 import { eventually } from "../../../test/support/eventually.ts"
+import { registering } from "../../../test/support/requests.ts"
 import { creating, deleting, failing, freshDatabase, freshRedis, openServices, renaming, run, unencodable } from "../../../test/support/services.ts"
 import type { Services } from "../../../test/support/services.ts"
 import { Cache } from "../cache/Cache.ts"
+import { Entries } from "../cache/Entries.ts"
 import { decodeEntry } from "../cache/Entry.ts"
 import { Keyspace } from "../cache/Keyspace.ts"
 import { Commands } from "../Commands.ts"
+import { customer } from "../kinds/customer.ts"
 import { Replay } from "./Replay.ts"
 import { RetryQueue } from "./RetryQueue.ts"
 
@@ -45,6 +48,25 @@ test("what the cache is owed is brought: created where it is absent, replaced wh
   expect(await Promise.all(ids.map(one.entry))).toMatchObject([{ version: 1 }, { version: 2 }, { what: "deleted", version: 2 }])
   expect(await run(one.queue.size)).toMatchObject({ size: 0 })
   expect(await run(one.replay.round)).toBe(0)
+})
+
+test("what is sealed is brought sealed, and known as current where it stands; altered it is not", async () => {
+  const one = await open(), { id } = await run(one.services.get(Commands).create(registering()))
+  const key = one.services.get(Keyspace).keyOf("customer", id), bytes = async () => Buffer.from((await one.cache.describe(key)).value!)
+  const read = async () => one.services.get(Entries).read(customer, id, await bytes())
+  await one.cache.evict(key)
+  await run(one.queue.owe([{ kind: "customer", id, version: 1, reason: "store missed" }]))
+  expect(await run(one.replay.preview(null))).toEqual({ selected: 1, wouldStore: 1, alreadyCurrent: 0 })
+  expect(await run(one.replay.round)).toBe(1)
+  expect(await read()).toMatchObject({ version: 1, keyId: 1 })
+  await run(one.queue.owe([{ kind: "customer", id, version: 1, reason: "store missed" }]))
+  expect(await run(one.replay.preview(null))).toEqual({ selected: 1, wouldStore: 0, alreadyCurrent: 1 })
+  const altered = await bytes()
+  altered[altered.length - 1]! ^= 1
+  await one.cache.evict(key)
+  await one.cache.lease([key], "forged")
+  await one.cache.store([{ key, value: altered, lease: "forged", ttlMilliseconds: 60_000 }])
+  expect(await run(one.replay.preview(null))).toEqual({ selected: 1, wouldStore: 1, alreadyCurrent: 0 })
 })
 
 test("a row that was owed again while it was replayed stays", async () => {

@@ -2,7 +2,8 @@ import { Context, Effect, Layer } from "effect"
 import type { Put } from "../cache/Cache.ts"
 import { CacheAccess } from "../cache/CacheAccess.ts"
 import type { CacheUnavailable } from "../cache/CacheAccess.ts"
-import { decodeEntry, forCache, timeToLive } from "../cache/Entry.ts"
+import { Entries } from "../cache/Entries.ts"
+import { timeToLive } from "../cache/Entry.ts"
 import { Keyspace } from "../cache/Keyspace.ts"
 import { Identifiers } from "../Identifiers.ts"
 import type { Kind } from "../Kind.ts"
@@ -28,8 +29,8 @@ export class Replay extends Context.Service<Replay, {
 }>()("holdfast/sync/Replay") {
   static readonly layer = (options: { readonly kinds: readonly Kind[]; readonly ttlMilliseconds: number }) =>
     Layer.effect(Replay, Effect.gen(function*() {
-      const access = yield* CacheAccess, ledger = yield* Ledger, queue = yield* RetryQueue, keyspace = yield* Keyspace, identifiers = yield* Identifiers
-      const kinds = new Map(options.kinds.map((kind) => [kind.name, kind]))
+      const access = yield* CacheAccess, ledger = yield* Ledger, queue = yield* RetryQueue, keyspace = yield* Keyspace, entries = yield* Entries, identifiers = yield* Identifiers
+      const kinds = new Map(options.kinds.map((kind) => [kind.name, kind])), encodedOf = encode(entries)
       const delay = (attempts: number) => delayAfter(attempts, identifiers.random())
 
       const replay = Effect.fnUntraced(function*(kind: Kind, owed: readonly Owed[]) {
@@ -37,17 +38,17 @@ export class Replay extends Context.Service<Replay, {
         const token = identifiers.token()
         const given = yield* access.lease(keys, token)
         const { rows } = yield* ledger.rows(kind, owed.map(({ id }) => id))
-        const encoded = owed.map(({ id }) => encode(kind, rows.get(id)!))
+        const encoded = owed.map(({ id }) => encodedOf(kind, rows.get(id)!))
         const puts = encoded.map(({ value }, i): Put => ({
           key: keys[i]!,
-          value: forCache(value),
+          value,
           lease: given[i] ? token : null,
           ttlMilliseconds: timeToLive(value, options.ttlMilliseconds, identifiers.random())
         }))
         // Nobody waits for it: with a write's short budget what was missed for being slow would be missed again and again.
         yield* access.work((cache) => cache.store(puts))
-        yield* queue.settle(owed.filter((_, i) => encoded[i]!.encoded))
-        yield* queue.postpone(owed.filter((_, i) => !encoded[i]!.encoded).map((row) =>
+        yield* queue.settle(owed.filter((_, i) => encoded[i]!.encodable))
+        yield* queue.postpone(owed.filter((_, i) => !encoded[i]!.encodable).map((row) =>
           ({ row, delayMilliseconds: delay(row.attempts), reason: "cannot be encoded", dead: row.attempts + 1 >= MOST_TRIES })))
       })
 
@@ -72,7 +73,7 @@ export class Replay extends Context.Service<Replay, {
           const looks = yield* access.work((cache) => cache.look(ofKind.map(({ id }) => ({ key: keyspace.keyOf(name, id), checkpoint: false }))))
           ofKind.forEach(({ id }, i) => {
             const { value } = looks[i]!
-            if (value !== null && decodeEntry(value)?.version === rows.get(id)!.version) alreadyCurrent++
+            if (value !== null && entries.read(kind, id, value)?.version === rows.get(id)!.version) alreadyCurrent++
           })
         }
         return { selected: owed.length, wouldStore: owed.length - alreadyCurrent, alreadyCurrent }

@@ -1,5 +1,6 @@
 import { beforeEach, expect, test } from "vitest"
 import { eventually } from "../../../test/support/eventually.ts"
+import { lineOf, placing, registering } from "../../../test/support/requests.ts"
 import { adjusting, behindProxy, creating, failing, freshDatabase, freshRedis, openServices, renaming, run } from "../../../test/support/services.ts"
 import type { ServiceOptions } from "../../../test/support/services.ts"
 import { Cache } from "../cache/Cache.ts"
@@ -69,6 +70,15 @@ test("a store that is missed is queued, and the change succeeds all the same", a
   const { id } = await frozen()
   expect(await run(one.commands.change(renaming(id, "Torch")))).toMatchObject({ version: 2, synced: "queued" })
   expect(await one.queued()).toEqual([{ id, version: "2", reason: "store missed: no answer" }])
+})
+
+test("of a change of several entities each that was missed is queued, under its own kind", async () => {
+  const product = await one.create(), { id: person } = await run(one.commands.create(registering()))
+  await one.redis.freeze()
+  const placed = await run(one.commands.create(placing(person, [lineOf(product)])))
+  expect(placed.synced).toBe("queued")
+  expect(await one.database.query("select kind, entity_id as id, version_id as version from sync_retry_queue order by kind"))
+    .toEqual([{ kind: "order", id: placed.id, version: "1" }, { kind: "product", id: product, version: "2" }])
 })
 
 test("while the cache is known to be away the commit itself writes the retry row", async () => {
