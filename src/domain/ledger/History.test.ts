@@ -1,10 +1,15 @@
 import { randomUUID } from "node:crypto"
 import fc from "fast-check"
 import { expect, test } from "vitest"
+import { cancelling, changingCustomer, lineOf, paying, placing, registering, shipping, tombstoning } from "../../../test/support/requests.ts"
 import { adjusting, behindProxy, creating, deleting, failing, freshDatabase, openServices, renaming, run } from "../../../test/support/services.ts"
 import type { Services } from "../../../test/support/services.ts"
 import { Commands } from "../Commands.ts"
+import type { Kind } from "../Kind.ts"
+import { customer } from "../kinds/customer.ts"
+import { order } from "../kinds/order.ts"
 import { product } from "../kinds/product.ts"
+import { PersonalData } from "../secrets/PersonalData.ts"
 import { pastOf } from "./History.ts"
 import { Ledger } from "./Ledger.ts"
 import type { Row } from "./Ledger.ts"
@@ -19,8 +24,8 @@ const open = async () => {
   return database
 }
 
-const past = (id: string, version: number) => run(pastOf(services.get(Outbox), product, id, version))
-const rowOf = async (id: string): Promise<Row> => (await run(ledger.rows(product, [id]))).rows.get(id)!
+const past = (id: string, version: number, kind: Kind = product) => run(pastOf(services.get(Outbox), kind, id, version))
+const rowOf = async (id: string, kind: Kind = product): Promise<Row> => (await run(ledger.rows(kind, [id]))).rows.get(id)!
 
 test("folding an entity's events gives the row that its commands left, at every version", async () => {
   await open()
@@ -42,6 +47,49 @@ test("folding an entity's events gives the row that its commands left, at every 
     }
     expect(await past(id, rows.at(-1)!.version + 1)).toBeNull()
   }), { numRuns: 15 })
+})
+
+const LETTERS = fc.constantFrom("Ada", "Grace", "Mary")
+
+test("folding a customer's events gives the row at every version, once its digests are made again; none after the erasure", async () => {
+  await open()
+  const change = fc.record({ name: LETTERS, email: LETTERS, phone: fc.option(LETTERS), marketingConsent: fc.boolean(), address: fc.option(fc.record({ line1: LETTERS, city: LETTERS, country: LETTERS })) }, { requiredKeys: [] })
+  await fc.assert(fc.asyncProperty(fc.array(change, { maxLength: 4 }), fc.boolean(), async (changes, ends) => {
+    const email = `${randomUUID()}@example.org`
+    const { id } = await run(commands.create(registering({ email })))
+    const rows = [await rowOf(id, customer)]
+    for (const one of changes) {
+      await run(commands.change(changingCustomer(id, { ...one, ...one.email !== undefined && { email: `${one.email}.${email}` } })))
+      rows.push(await rowOf(id, customer))
+    }
+    if (ends) {
+      await run(commands.change(tombstoning(id)))
+      rows.push(await rowOf(id, customer))
+    }
+    for (const { version, state, epoch, sequence } of rows) {
+      const folded = (await past(id, version, customer))!
+      expect(folded).toMatchObject({ version, position: { epoch, sequence } })
+      expect(folded.state === null ? null : await run(services.get(PersonalData).digested(customer, id, folded.state))).toEqual(state)
+    }
+  }), { numRuns: 10 })
+})
+
+test("folding an order's events gives the row at every version, and that of a product tells what was reserved and returned", async () => {
+  await open()
+  const step = fc.constantFrom(paying, shipping, cancelling, (id: string) => ({ ...paying(id), command: "EraseAddress", input: {} }))
+  const { id: ada } = await run(commands.create(registering())), { id: lamp } = await run(commands.create(creating({ stock: 50 })))
+  await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 4 }), fc.integer({ min: 1, max: 3 }), async (steps, quantity) => {
+    const { id } = await run(commands.create(placing(ada, [lineOf(lamp, quantity)])))
+    const rows = [await rowOf(id, order)]
+    for (const one of steps) {
+      // Those out of turn are refused.
+      await run(commands.change(one(id))).catch(() => undefined)
+      rows.push(await rowOf(id, order))
+    }
+    for (const { version, state, epoch, sequence } of rows) expect(await past(id, version, order)).toMatchObject({ version, state, position: { epoch, sequence } })
+    const { version, state } = await rowOf(lamp)
+    expect((await past(lamp, version))!.state).toEqual(state)
+  }), { numRuns: 10 })
 })
 
 test("an entity has no version that it never had, and nobody's entity has none", async () => {

@@ -4,7 +4,7 @@ import type { DatabaseUnavailable } from "./Ledger.ts"
 import { Outbox } from "./Outbox.ts"
 import type { Position } from "./Position.ts"
 
-/** An entity as it was at a version. `state` is null where that version deleted it. */
+/** An entity as it was at a version, as it is kept, without digests. `state` is null where that version deleted it. */
 export interface Past {
   readonly id: string
   readonly version: number

@@ -42,6 +42,8 @@ export interface KeptAnswer {
   readonly items: readonly string[] | null
 }
 
+export interface EntityName { readonly kind: Kind; readonly id: string }
+
 /** Who and what caused an event. */
 export interface Cause { readonly actor: string; readonly trace: string; readonly request: string }
 
@@ -58,12 +60,26 @@ export interface Change {
   readonly key: IdempotencyKey | null
   readonly status: number
   readonly cause: Cause
-  /** Whether the cache is owed this change because it is known to be away. */
+  /** Changes of other living entities that stand or fall with this one; each at most once, and not itself. */
+  readonly also: readonly OtherChange[]
+  /** Entities that must be living when this is committed, and stay so until it is. */
+  readonly holds: readonly EntityName[]
+  /** Whether the cache is owed these changes because it is known to be away. */
   readonly owed: boolean
+}
+
+/** `event.data`, `before` and `after` are as they are kept: what is personal is sealed already. */
+export interface OtherChange extends EntityName {
+  readonly expected: number
+  readonly event: AnyEvent
+  readonly before: State
+  readonly after: State | null
 }
 
 export interface Committed {
   readonly row: Row
+  /** Of the other entities that were changed. */
+  readonly also: readonly { readonly kind: Kind; readonly row: Row }[]
   readonly transaction: bigint
 }
 
@@ -90,18 +106,22 @@ type Read<A> = Effect.Effect<A, DatabaseUnavailable>
 export class Ledger extends Context.Service<Ledger, {
   /** The row and the kept answer, in one statement; on the primary. */
   readonly load: (kind: Kind, id: string | null, key: IdempotencyKey | null) => Read<{ readonly row: Row | null; readonly kept: KeptAnswer | null }>
-  /** Null where the version moved or the key was used meanwhile: look again. */
+  /** Null where a version moved, something that is held is not there, or the key was used meanwhile: look again. */
   readonly commit: (change: Change) => Effect.Effect<Committed | null, DatabaseUnavailable | UnknownOutcome | Contended | Taken>
   /** Keeps the answer of a change that changes nothing; false where the version moved or the key was used meanwhile. */
   readonly keep: (kind: Kind, id: string, version: number, key: IdempotencyKey) => Effect.Effect<boolean, DatabaseUnavailable | UnknownOutcome | Contended | Taken>
   /** Entities whose unique value is taken are left out; null where the key was used meanwhile. */
   readonly commitBatch: (batch: Batch) => Effect.Effect<readonly Committed[] | null, DatabaseUnavailable | UnknownOutcome | Contended>
-  /** Load and commit run in here are alone with that entity among all processes: for a command that lost its race too often. */
-  readonly alone: <A, E, R>(kind: Kind, id: string, work: Effect.Effect<A, E, R>) => Effect.Effect<A, E | DatabaseUnavailable | UnknownOutcome | Contended, R>
+  /** Load and commit run in here are alone with those entities among all processes that lost their race too often. */
+  readonly alone: <A, E, R>(entities: readonly EntityName[], work: Effect.Effect<A, E, R>) => Effect.Effect<A, E | DatabaseUnavailable | UnknownOutcome | Contended, R>
   /** Current rows, on the primary; an unknown id is left out. With the epoch of the statement, for absences. */
   readonly rows: (kind: Kind, ids: readonly string[]) => Read<{ readonly epoch: number; readonly rows: ReadonlyMap<string, Row> }>
+  /** The living entity with this value of a unique column (a blind index); null if there is none. */
+  readonly find: (kind: Kind, column: string, value: string) => Read<string | null>
   /** Ids of living entities in order of creation. */
   readonly list: (kind: Kind, page: Page) => Read<readonly string[]>
+  /** Ids of all entities in order, deleted ones too: of every row, and of every first event, so that one without a row is not passed over. */
+  readonly everyId: (kind: Kind, after: string | null, limit: number) => Read<readonly string[]>
   /** Whether the database answered when it was last asked. */
   readonly reachable: () => boolean
   /** The database's clock now, in milliseconds, or more; infinite where it was not read for a minute. */

@@ -78,3 +78,17 @@ test("a transaction whose statement failed unseen is no success", async () => {
   const exit = await exitOf(postgres.transaction(Effect.exit(postgres.write(statement("select 1 / 0"), []))))
   expect(Exit.isFailure(exit) && Cause.hasDies(exit.cause)).toBe(true)
 })
+
+test("what a transaction asks for at the same time goes over its connection one after the other", async () => {
+  const { url } = await freshDatabase()
+  const { postgres } = await open(url, 2)
+  const warnings: string[] = []
+  const warned = ({ message }: Error) => void warnings.push(message)
+  process.on("warning", warned)
+  afterwards(() => process.off("warning", warned))
+  const asked = [1, 2, 3].map((n) => postgres.read(statement(`select ${n} as n, pg_sleep(0.05)`), []))
+  const answers = await run(postgres.transaction(Effect.all(asked, { concurrency: "unbounded" })))
+  expect(answers.map(([row]) => row!["n"])).toEqual([1, 2, 3])
+  // The driver says it of a statement that is given to a busy connection; its next major version refuses that.
+  expect(warnings).toEqual([])
+})

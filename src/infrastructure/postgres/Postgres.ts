@@ -1,4 +1,4 @@
-import { Cause, Context, Effect, Exit, Layer, Schedule } from "effect"
+import { Cause, Context, Effect, Exit, Layer, Schedule, Semaphore } from "effect"
 import pg from "pg"
 import { Log } from "../../domain/observe/Log.ts"
 import { Contended, DatabaseUnavailable, Taken, UnknownOutcome } from "../../domain/ledger/Ledger.ts"
@@ -24,8 +24,8 @@ export class Postgres extends Context.Service<Postgres, {
   static readonly layer = (options: PostgresOptions) => Layer.effect(Postgres, open(options))
 }
 
-/** The connection that the statements of a transaction share. */
-const Connection = Context.Reference<pg.PoolClient | null>("holdfast/postgres/Connection", { defaultValue: () => null })
+/** The connection that the statements of a transaction share, one at a time, and of which pool it is: another database has another one. */
+const Connection = Context.Reference<{ readonly pool: pg.Pool; readonly client: pg.PoolClient; readonly turn: Semaphore.Semaphore } | null>("holdfast/postgres/Connection", { defaultValue: () => null })
 
 /** The server itself said so; a lost connection says nothing, and its end is FATAL. */
 const reported = (error: unknown): error is pg.DatabaseError => error instanceof pg.DatabaseError && error.severity !== "FATAL"
@@ -36,6 +36,9 @@ const unavailable = (error: unknown) =>
 // Connection, resources, operator, system; locks and serialization. Anything else that is reported is a fault of ours.
 const PASSING = /^(08|53|57|58|55|40)/
 
+/** Chosen by the server out of those who waited for each other in a circle; nothing of the statement was done. */
+export class Deadlocked extends Contended {}
+
 /** What an error means where nothing can have been changed. */
 const ofRead = (error: unknown): DatabaseUnavailable | null => !reported(error) || PASSING.test(String(error.code)) ? unavailable(error) : null
 
@@ -43,8 +46,9 @@ const ofRead = (error: unknown): DatabaseUnavailable | null => !reported(error) 
 const ofWrite = (error: unknown): DatabaseUnavailable | UnknownOutcome | Contended | Taken | null => {
   if (!reported(error)) return new UnknownOutcome()
   if (error.code === "23505") return new Taken({ field: /^[a-z]+_(.*)_key$/.exec(String(error.constraint))?.[1] ?? String(error.constraint) })
-  // Waited too long for a lock, deadlock, serialization.
-  if (error.code === "55P03" || error.code === "40P01" || error.code === "40001") return new Contended()
+  if (error.code === "40P01") return new Deadlocked()
+  // Waited too long for a lock, serialization.
+  if (error.code === "55P03" || error.code === "40001") return new Contended()
   return ofRead(error)
 }
 
@@ -96,7 +100,7 @@ const open = ({ url, poolMax }: PostgresOptions) =>
       Effect.sync(() => client.release(spoilt.has(client) || (Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause))))
 
     const on = <A, E, R>(work: (client: pg.PoolClient) => Effect.Effect<A, E, R>) =>
-      Effect.flatMap(Connection, (current) => current === null ? Effect.acquireUseRelease(connect, work, release) : work(current))
+      Effect.flatMap(Connection, (current) => current?.pool === pool ? current.turn.withPermit(work(current.client)) : Effect.acquireUseRelease(connect, work, release))
 
     const query = <E>(client: pg.PoolClient, { name, text }: Statement, values: Values, meaning: (error: unknown) => E | null) =>
       Effect.catch(
@@ -131,7 +135,7 @@ const open = ({ url, poolMax }: PostgresOptions) =>
           connect,
           (client) => Effect.gen(function*() {
             yield* query(client, plain("begin"), [], ofRead)
-            const result = yield* Effect.provideService(work, Connection, client)
+            const result = yield* Effect.provideService(work, Connection, { pool, client, turn: Semaphore.makeUnsafe(1) })
             // Of a transaction that failed in between Postgres makes a ROLLBACK, and no error.
             const { command } = yield* query(client, plain("commit"), [], () => new UnknownOutcome())
             return command === "COMMIT" ? result : yield* Effect.die(new Error("a transaction that had failed was committed"))

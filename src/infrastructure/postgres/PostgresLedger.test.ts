@@ -1,19 +1,17 @@
 import { randomBytes, randomUUID } from "node:crypto"
-import { Effect, Layer, ManagedRuntime } from "effect"
+import { Effect } from "effect"
 import pg from "pg"
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest"
 import { createDatabase, dropDatabase } from "../../../test/support/database.ts"
 import { eventually } from "../../../test/support/eventually.ts"
+import { openLedger } from "../../../test/support/ledgers.ts"
 import { startProxy } from "../../../test/support/proxy.ts"
-import { Keyspace } from "../../domain/cache/Keyspace.ts"
 import { product } from "../../domain/kinds/product.ts"
-import { Ledger } from "../../domain/ledger/Ledger.ts"
-import type { Change, IdempotencyKey, NewEntity } from "../../domain/ledger/Ledger.ts"
+import type { Change, IdempotencyKey, Ledger, NewEntity } from "../../domain/ledger/Ledger.ts"
 import { Log } from "../../domain/observe/Log.ts"
-import { columnOf, valuesOf } from "./columns.ts"
+import { valuesOf } from "./columns.ts"
 import { migrate } from "./migrate.ts"
-import { Postgres } from "./Postgres.ts"
-import { layerPostgresLedger } from "./PostgresLedger.ts"
+import type { Postgres } from "./Postgres.ts"
 import { statementsOf } from "./statements.ts"
 
 const lines: string[] = []
@@ -28,12 +26,9 @@ const failing = <A, E>(effect: Effect.Effect<A, E>) => run(Effect.flip(Effect.as
 const query = async (text: string, values: unknown[] = []) => (await postgres.pool.query(text, values)).rows
 
 const open = async (options: { url: string; poolMax: number }, steps: (() => unknown)[]) => {
-  const runtime = ManagedRuntime.make(Layer.provide(
-    Layer.provideMerge(layerPostgresLedger, Postgres.layer(options)),
-    Layer.merge(Layer.succeed(Log, log), Keyspace.layer(64))
-  ))
-  steps.push(() => runtime.dispose())
-  return { ledger: await runtime.runPromise(Ledger), postgres: await runtime.runPromise(Postgres) }
+  const { close, ...opened } = await openLedger(options.url, { poolMax: options.poolMax, log })
+  steps.push(close)
+  return opened
 }
 
 beforeAll(async () => {
@@ -68,7 +63,7 @@ const key = (): IdempotencyKey => ({ digest: randomBytes(32), request: randomByt
 const creation = (over: Partial<Change> = {}): Change => {
   const state = stateOf()
   return {
-    kind: product, id: randomUUID(), expected: 0, event: { type: "ProductCreated", data: state }, before: null, after: state, key: null, status: 201, cause, owed: false, ...over
+    kind: product, id: randomUUID(), expected: 0, event: { type: "ProductCreated", data: state }, before: null, after: state, key: null, status: 201, cause, also: [], holds: [], owed: false, ...over
   }
 }
 const changeOf = (change: Change, name: string, over: Partial<Change> = {}): Change => ({
@@ -296,7 +291,7 @@ test("what another session holds for more than 2 s is contended", async () => {
   const began = performance.now()
   expect(await failing(ledger.commit(changeOf(change, "Waits")))).toMatchObject({ _tag: "Contended" })
   expect(performance.now() - began).toBeGreaterThan(1_900)
-  expect(await failing(ledger.alone(product, id, ledger.commit(changeOf(change, "Waits"))))).toMatchObject({ _tag: "Contended" })
+  expect(await failing(ledger.alone([{ kind: product, id }], ledger.commit(changeOf(change, "Waits"))))).toMatchObject({ _tag: "Contended" })
 })
 
 test("a statement that the server gives up changed nothing", async () => {
@@ -346,7 +341,7 @@ test("a database that cannot be reached is said to be away, and to be back; the 
   const cutOff = changeOf(change, "Cut off", { key: key() }), waiting = failing(far.commit(cutOff))
   let proceed = () => {}
   const pause = new Promise<void>((resolve) => void (proceed = resolve))
-  const between = failing(far.alone(product, randomUUID(), Effect.promise(() => pause)))
+  const between = failing(far.alone([{ kind: product, id: randomUUID() }], Effect.promise(() => pause)))
   await eventually(() => behind.pool.totalCount === 2)
   await eventually(async () => (await postgres.pool.query("select from pg_locks where pid in (select pid from pg_stat_activity where datname = current_database()) and not granted")).rowCount === 1)
   await eventually(async () => (await postgres.pool.query("select from pg_locks where pid in (select pid from pg_stat_activity where datname = current_database()) and locktype = 'advisory' and granted")).rowCount === 1)
@@ -368,7 +363,7 @@ test("a database that cannot be reached is said to be away, and to be back; the 
 
 test("who is alone with an entity loads and commits before anybody else does", async () => {
   const { change, id } = await created()
-  const increase = ledger.alone(product, id, Effect.gen(function*() {
+  const increase = ledger.alone([{ kind: product, id }], Effect.gen(function*() {
     const { row } = yield* ledger.load(product, id, null)
     return yield* ledger.commit(changeOf(change, `${row!.version}`, { expected: row!.version }))
   }))
@@ -379,7 +374,7 @@ test("who is alone with an entity loads and commits before anybody else does", a
 
 test("what is done alone is undone where it fails", async () => {
   const { change, id } = await created()
-  const doomed = ledger.alone(product, id, Effect.andThen(ledger.commit(changeOf(change, "Undone")), Effect.fail("no" as const)))
+  const doomed = ledger.alone([{ kind: product, id }], Effect.andThen(ledger.commit(changeOf(change, "Undone")), Effect.fail("no" as const)))
   expect(await failing(doomed)).toBe("no")
   expect((await load(id)).row!.version).toBe(1)
 })
@@ -395,10 +390,6 @@ test("rows come with the epoch of the statement, without those that are unknown,
   undo.push(() => query("delete from database_epochs where timeline = 2 and system_identifier = 'x'"))
   expect((await run(fresh.rows(product, []))).epoch).toBe(found.epoch + 1)
   expect(Math.abs(fresh.clock() - Date.now())).toBeLessThan(1_000)
-})
-
-test("a field's column has its name in small letters", () => {
-  expect(columnOf("shippingCountryCode")).toBe("shipping_country_code")
 })
 
 test("a list has living entities in the order of their ids, and can be narrowed", async () => {

@@ -1,12 +1,15 @@
-import { Effect, Layer } from "effect"
+import { Context, Effect, Layer } from "effect"
 import { Keyspace } from "../../domain/cache/Keyspace.ts"
 import type { Kind } from "../../domain/Kind.ts"
 import { Ledger } from "../../domain/ledger/Ledger.ts"
-import type { Batch, Cause, Change, Committed, IdempotencyKey, KeptAnswer, Row } from "../../domain/ledger/Ledger.ts"
+import type {
+  Batch, Cause, Change, Committed, Contended, DatabaseUnavailable, EntityName, IdempotencyKey, KeptAnswer, Row, Taken, UnknownOutcome
+} from "../../domain/ledger/Ledger.ts"
 import { durable, parseSnapshot } from "../../domain/ledger/Snapshot.ts"
-import { columnsOf, rowOf, valuesOf } from "./columns.ts"
-import { Postgres } from "./Postgres.ts"
-import type { Columns } from "./Postgres.ts"
+import { columnOf, columnsOf, remainsOf, rowOf, valuesOf } from "./columns.ts"
+import { jointCommits } from "./jointCommit.ts"
+import { Deadlocked, Postgres } from "./Postgres.ts"
+import type { Columns, Statement } from "./Postgres.ts"
 import { EPOCH, LAST, statementsOf } from "./statements.ts"
 
 const keptOf = (columns: Columns): KeptAnswer | null => columns["kept_request"] === null ? null : {
@@ -17,20 +20,44 @@ const keptOf = (columns: Columns): KeptAnswer | null => columns["kept_request"] 
   items: columns["kept_items"]
 }
 
-const committedOf = (columns: Columns, state: Row["state"]): Committed => ({
-  row: {
-    id: columns["id"],
-    version: Number(columns["version_id"]),
-    updatedAtNs: columns["updated_at_ns"],
-    sequence: Number(columns["event_seq"]),
-    epoch: Number(columns["epoch"]),
-    state
-  },
-  transaction: BigInt(columns["xid"])
+const changedOf = (columns: Columns, state: Row["state"]): Row => ({
+  id: columns["id"],
+  version: Number(columns["version_id"]),
+  updatedAtNs: columns["updated_at_ns"],
+  sequence: Number(columns["event_seq"]),
+  epoch: Number(columns["epoch"]),
+  state
 })
+const committedOf = (columns: Columns, state: Row["state"], also: Committed["also"] = []): Committed =>
+  ({ row: changedOf(columns, state), also, transaction: BigInt(columns["xid"]) })
+
+/** Null where nothing was written. */
+const jointlyOf = (change: Change, rows: readonly Columns[]): Committed | null => {
+  if (rows.length === 0) return null
+  const nameOf = (kind: string, id: string) => `${kind} ${id}`
+  const written = new Map(rows.map((columns) => [nameOf(columns["kind"], columns["id"]), columns]))
+  const of = ({ kind, id }: EntityName) => written.get(nameOf(kind.name, id))!
+  return committedOf(of(change), change.after, change.also.map((other) => ({ kind: other.kind, row: changedOf(of(other), other.after) })))
+}
 
 const keyValues = (key: IdempotencyKey | null, status: number) => key === null ? [] : [key.digest, key.request, status]
 const metadataOf = (cause: Cause) => JSON.stringify(cause)
+
+/**
+ * Gives out no transaction id, so the versions that are read after it are read before there is one. In the order of the
+ * locks, so that nobody waits in a circle. Of 1,024 locks, because the server has room for some thousands only, and an
+ * order may take a thousand: who is alone by accident with others' entities waits a little longer.
+ */
+const ALONE: Statement = {
+  name: "alone",
+  text: `select pg_advisory_xact_lock(l.lock) from (select distinct hashtextextended(e, 0) & 1023 as lock from unnest($1::text[]) e order by 1) l`
+}
+
+/** After a deadlock the transaction goes on from here, still alone. */
+const LOOKS: Statement = { name: "looks", text: "savepoint looks" }
+const LOOKS_AGAIN: Statement = { name: "looks again", text: "rollback to savepoint looks" }
+/** Where one is alone, a transaction is under way that has to outlive a deadlock. */
+const Alone = Context.Reference<boolean>("holdfast/postgres/Alone", { defaultValue: () => false })
 
 const MINUTE = 60_000
 
@@ -44,18 +71,23 @@ export const layerPostgresLedger = Layer.effect(Ledger, Effect.gen(function*() {
     made.set(kind.name, fresh)
     return fresh
   }
-  const partition = (kind: Kind, id: string) => keyspace.keyOf(kind.name, id).partition
+  const joint = jointCommits(keyspace.partitionOf)
 
   let clock = { readAt: -MINUTE, ahead: 0 }
 
-  const commit = Effect.fnUntraced(function*(change: Change) {
-    const { kind, id, event, key, status } = change, of = statements(kind)
-    const first = [id, partition(kind, id), event.type, JSON.stringify(event.data), metadataOf(change.cause), change.owed, ...keyValues(key, status)]
-    const [columns] = change.expected === 0
-      ? yield* postgres.write(key === null ? of.create : of.createWithKey, [...first, ...valuesOf(kind, change.after!)])
-      : yield* postgres.write(key === null ? of.change : of.changeWithKey,
-        [...first, change.expected, change.after === null, ...valuesOf(kind, change.after ?? change.before!)])
-    return columns === undefined ? null : committedOf(columns, change.after)
+  const commit = Effect.fnUntraced(function*(change: Change): Effect.fn.Return<Committed | null, DatabaseUnavailable | UnknownOutcome | Contended | Taken> {
+    const { kind, id, event, key, status, expected, after } = change, of = statements(kind), isNew = expected === 0
+    const values = [
+      id, keyspace.partitionOf(id), event.type, JSON.stringify(event.data), metadataOf(change.cause), change.owed, ...keyValues(key, status),
+      ...isNew ? [] : [expected, after === null], ...valuesOf(kind, after ?? remainsOf(kind, change.before!))
+    ]
+    if (change.also.length + change.holds.length > 0) {
+      const { statement, values: all } = joint(change, values)
+      return jointlyOf(change, yield* postgres.write(statement, all))
+    }
+    const statement = isNew ? key === null ? of.create : of.createWithKey : key === null ? of.change : of.changeWithKey
+    const [columns] = yield* postgres.write(statement, values)
+    return columns === undefined ? null : committedOf(columns, after)
   })
 
   const commitBatch = Effect.fnUntraced(function*({ kind, items, ids, key, cause, owed }: Batch) {
@@ -63,7 +95,7 @@ export const layerPostgresLedger = Layer.effect(Ledger, Effect.gen(function*() {
     const values = items.map((item) => valuesOf(kind, item.state))
     const rows = yield* postgres.write(key === null ? of.batch : of.batchWithKey, [
       items.map((item) => item.id),
-      items.map((item) => partition(kind, item.id)),
+      items.map((item) => keyspace.partitionOf(item.id)),
       items.map((item) => JSON.stringify(item.event.data)),
       items[0]?.event.type ?? "",
       metadataOf(cause),
@@ -83,17 +115,17 @@ export const layerPostgresLedger = Layer.effect(Ledger, Effect.gen(function*() {
         row: columns!["id"] === null ? null : rowOf(kind, columns!),
         kept: keptOf(columns!)
       })),
-    commit,
+    // Two who give each other a unique value wait for each other in a circle. Who is taken out of it did nothing, and may look again.
+    commit: (change) => Effect.catchIf(commit(change), (error) => error instanceof Deadlocked, () =>
+      Effect.flatMap(Alone, (alone) => Effect.as(alone ? postgres.write(LOOKS_AGAIN, []) : Effect.void, null))),
     keep: (kind, id, version, key) =>
       Effect.map(postgres.write(statements(kind).keep, [id, version, key.digest, key.request]), (rows) => rows.length > 0),
     // The unique value of a batch's item is left out, never an error.
     commitBatch: (batch) => Effect.catchTag(commitBatch(batch), "Taken", Effect.die),
-    alone: (kind, id, work) =>
+    alone: (entities, work) =>
       postgres.transaction(Effect.flatMap(
-        // Gives out no transaction id, so the versions that `work` reads are read before there is one.
-        Effect.catchTag(postgres.write({ name: "alone", text: "select pg_advisory_xact_lock(hashtextextended($1, 0))" }, [`${kind.name}:${id}`]),
-          "Taken", Effect.die),
-        () => work
+        Effect.catchTag(postgres.write(ALONE, [entities.map(({ kind, id }) => `${kind.name}:${id}`)]), "Taken", Effect.die),
+        () => Effect.andThen(postgres.read(LOOKS, []), Effect.provideService(work, Alone, true))
       )),
     rows: (kind, ids) => Effect.suspend(() => {
       const began = performance.now()
@@ -106,6 +138,10 @@ export const layerPostgresLedger = Layer.effect(Ledger, Effect.gen(function*() {
         }
       })
     }),
+    find: (kind, column, value) =>
+      Effect.map(postgres.read(statements(kind).find(columnOf(column)), [value]), ([columns]) => columns === undefined ? null : columns["id"] as string),
+    everyId: (kind, after, limit) =>
+      Effect.map(postgres.read(statements(kind).everyId, [after, limit]), (rows) => rows.map((columns) => columns["id"] as string)),
     list: (kind, { after, limit, where }) => {
       const filters = Object.keys(where)
       return Effect.map(postgres.read(statements(kind).list(filters), [after, limit, ...filters.map((field) => where[field])]),

@@ -1,5 +1,6 @@
 import type { Kind } from "../../domain/Kind.ts"
-import { columnOf, columnsOf, tableOf } from "./columns.ts"
+import { columnOf, columnsOf, tableOf, uniqueColumnsOf } from "./columns.ts"
+import type { Column } from "./columns.ts"
 import type { Statement } from "./Postgres.ts"
 
 /** The epoch of the statement that says it. */
@@ -7,8 +8,8 @@ export const EPOCH = "(select max(epoch) from database_epochs)"
 /** The transaction of the last event: it committed, and so it outlives a crash. */
 export const LAST = `coalesce((select o.xid::text from outbox o where o.epoch = ${EPOCH} order by o.xid desc limit 1), '0')`
 /** Never earlier than the version before, whatever the clock does; microseconds, so that recorded_at is the same instant. */
-const NOW_NS = "(extract(epoch from clock_timestamp()) * 1000000)::bigint * 1000"
-const recordedAt = (ns: string) => `timestamptz 'epoch' + (${ns} / 1000) * interval '1 microsecond'`
+export const NOW_NS = "(extract(epoch from clock_timestamp()) * 1000000)::bigint * 1000"
+export const recordedAt = (ns: string) => `timestamptz 'epoch' + (${ns} / 1000) * interval '1 microsecond'`
 
 const TODAY = "today as (select (now() at time zone 'utc')::date as day, (now() at time zone 'utc')::time < time '00:01' as early)"
 
@@ -17,7 +18,7 @@ const TODAY = "today as (select (now() at time zone 'utc')::date as day, (now() 
  * the day: in the first minute of a day the key is kept in the day before as well (`eve`), where it meets an attempt
  * that began before midnight; no attempt runs for a minute.
  */
-const keeping = (source: string, selected: string) => {
+export const keeping = (source: string, selected: string) => {
   const columns = "(day, digest, request, status, kind, entity_id, version_id, items)"
   return `${TODAY},
     eve as (insert into command_keys ${columns} select day - 1, ${selected} from ${source} where early on conflict do nothing returning 1),
@@ -25,7 +26,7 @@ const keeping = (source: string, selected: string) => {
             on conflict do nothing returning 1)`
 }
 
-const OWE = "on conflict (kind, entity_id) do update set owed = sync_retry_queue.owed + 1, dead = false, reason = excluded.reason, " +
+export const OWE = "on conflict (kind, entity_id) do update set owed = sync_retry_queue.owed + 1, dead = false, reason = excluded.reason, " +
   "version_id = greatest(sync_retry_queue.version_id, excluded.version_id), next_attempt_at = least(sync_retry_queue.next_attempt_at, excluded.next_attempt_at)"
 
 export const owe: Statement = {
@@ -34,6 +35,11 @@ export const owe: Statement = {
   text: `insert into sync_retry_queue (kind, entity_id, version_id, reason)
     select * from unnest($1::text[], $2::uuid[], $3::bigint[], $4::text[]) order by 1, 2 ${OWE}`
 }
+
+/** What a change sets in a row `r`; `values` are those of the kind's own columns. */
+export const nextVersion = (columns: readonly Column[], deleted: string, values: readonly string[]) =>
+  `version_id = r.version_id + 1, updated_at_ns = greatest(${NOW_NS}, r.updated_at_ns + 1000), event_seq = nextval('outbox_seq'),
+        deleted_at = case when ${deleted} then clock_timestamp() end, ${columns.map(({ name }, i) => `${name} = ${values[i]}`).join(", ")}`
 
 const logged = (changed: string) =>
   `logged as (insert into outbox (recorded_at, epoch, seq, partition, kind, entity_id, version_id, type, data, metadata)
@@ -73,9 +79,7 @@ export const statementsOf = (kind: Kind) => {
     return statement(withKey ? "change with key" : "change", `with
     held as (select id from ${table} where id = $1 and version_id = $${first}::bigint and deleted_at is null for no key update),
     ${withKey ? `${keeping("held, today", `${KEY}, held.id, $${first}::bigint + 1, null::uuid[]`)},` : ""}
-    changed as (update ${table} r set version_id = r.version_id + 1, updated_at_ns = greatest(${NOW_NS}, r.updated_at_ns + 1000),
-        event_seq = nextval('outbox_seq'), deleted_at = case when $${first + 1}::boolean then clock_timestamp() end,
-        ${columns.map(({ name, type }, i) => `${name} = $${first + 2 + i}::${type}`).join(", ")}
+    changed as (update ${table} r set ${nextVersion(columns, `$${first + 1}::boolean`, columns.map(({ type }, i) => `$${first + 2 + i}::${type}`))}
       from held where r.id = held.id ${withKey ? "and exists (select from key)" : ""}
       returning r.id, r.version_id, r.updated_at_ns, r.event_seq),
     ${logged(EVENT)},
@@ -86,7 +90,7 @@ export const statementsOf = (kind: Kind) => {
   // Per item: $1 ids, $2 partitions, $3 data, then a column each; taken values are left out, in the order of the unique one.
   const batch = (withKey: boolean) => {
     const first = withKey ? 11 : 7
-    const unique = Object.keys(kind.unique).map(columnOf)
+    const unique = uniqueColumnsOf(kind)
     const items = `unnest($1::uuid[], $2::smallint[], $3::text[], ${columns.map(({ type }, i) => `$${first + i}::${type}[]`).join(", ")})
       with ordinality as i(id, partition, data, ${names.join(", ")}, place)`
     return statement(withKey ? "batch with key" : "batch", `with
@@ -118,6 +122,13 @@ export const statementsOf = (kind: Kind) => {
     keep: statement("keep", `with held as (select id from ${table} where id = $1 and version_id = $2::bigint and deleted_at is null),
       ${keeping("held, today", `$3::bytea, $4::bytea, 200, '${kind.name}', held.id, $2::bigint, '{}'::uuid[]`)}
       select 1 from key`),
+    find: (column: string) => statement(`find ${column}`, `select id from ${table} where ${column} = $1 and deleted_at is null`),
+    // Each half by its own index, and no more of it than may be needed.
+    everyId: statement("every id", `select id from (
+        (select id from ${table} where id > coalesce($1::uuid, '00000000-0000-0000-0000-000000000000') order by id limit $2)
+        union (select entity_id from outbox where kind = '${kind.name}' and version_id = 1
+          and entity_id > coalesce($1::uuid, '00000000-0000-0000-0000-000000000000') order by entity_id limit $2)
+      ) every order by id limit $2`),
     list: (filters: readonly string[]) =>
       statement(`list ${filters.join()}`, `select id from ${table} where deleted_at is null and id > coalesce($1::uuid, '00000000-0000-0000-0000-000000000000')
         ${filters.map((field, i) => `and ${columnOf(field)} = $${3 + i}`).join(" ")} order by id limit $2`)
