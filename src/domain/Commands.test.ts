@@ -1,15 +1,14 @@
-import { createHash, randomUUID } from "node:crypto"
+import { randomUUID } from "node:crypto"
 import { beforeEach, describe, expect, test } from "vitest"
-import { eventually } from "../../test/support/eventually.ts"
-import { adjusting, cause, creating, deleting, failing, freshDatabase, openServices, renaming, run } from "../../test/support/services.ts"
+import { keyOf } from "../../test/support/requests.ts"
+import { adjusting, creating, deleting, failing, freshDatabase, openServices, renaming, run } from "../../test/support/services.ts"
 import type { Services } from "../../test/support/services.ts"
 import { Cache } from "./cache/Cache.ts"
 import { CacheAccess } from "./cache/CacheAccess.ts"
 import { decodeEntry } from "./cache/Entry.ts"
 import { Keyspace } from "./cache/Keyspace.ts"
 import { Commands } from "./Commands.ts"
-import type { Answer, Item } from "./Commands.ts"
-import { refused } from "./Kind.ts"
+import type { Answer } from "./Commands.ts"
 import type { State } from "./Kind.ts"
 import { product } from "./kinds/product.ts"
 import { Ledger } from "./ledger/Ledger.ts"
@@ -22,8 +21,6 @@ beforeEach(async () => {
   commands = services.get(Commands)
 })
 
-const sha256 = (text: string) => createHash("sha256").update(text).digest()
-const keyOf = (key: string, request = "the request") => ({ digest: sha256(key), request: sha256(request) })
 const jsonOf = (answer: Answer) => JSON.parse(Buffer.from(answer.payload!).toString())
 const rowOf = async (id: string) => (await run(services.get(Ledger).rows(product, [id]))).rows.get(id)
 const create = async (fields: State = {}) => (await run(commands.create(creating(fields)))).id
@@ -211,66 +208,6 @@ describe("against others", () => {
       create trigger losing before insert on command_keys for each row execute function lose()`)
     expect(await run(commands.change(renaming(id, "Lamp", { key: keyOf("k") })))).toMatchObject({ version: 1, synced: "nothing" })
     expect(await database.query("select 1 from command_keys")).toHaveLength(1)
-  })
-})
-
-describe("a batch", () => {
-  const batch = (items: readonly Item<string>[], more = {}) => ({ kind: product, command: "CreateProduct", items, key: null, cause, ...more })
-  const item = (sku: string): Item<string> => ({ input: creating({ sku }).input })
-
-  test("each item stands for itself: made, invalid, or taken by another", async () => {
-    await create({ sku: "taken" })
-    const answer = await run(commands.createMany(batch([item("a"), { fault: "no name" }, item("taken"), item("a"), item("b")])))
-    expect(answer.results).toEqual([
-      { status: 201, id: expect.any(String) }, { status: 422, fault: "no name" }, { status: 409, problem: "sku-taken" }, { status: 409, problem: "sku-taken" }, { status: 201, id: expect.any(String) }
-    ])
-    expect(answer).toMatchObject({ synced: "stored", replayed: false })
-    for (const result of answer.results) if (result.status === 201) expect(await entryAt(result.id)).toMatchObject({ version: 1 })
-    expect(await leases()).toBe(0)
-  })
-
-  test("an item that the domain refuses is refused with its problem", async () => {
-    const strict = { ...product, decide: (command: string, input: State, state: State | null) => input["stock"] === 0 ? refused("invalid", "Empty.") : product.decide(command, input, state) }
-    const { results } = await run(commands.createMany({ ...batch([{ input: creating({ stock: 0 }).input }, item("a")]), kind: strict }))
-    expect(results).toEqual([{ status: 409, problem: "invalid" }, { status: 201, id: expect.any(String) }])
-  })
-
-  test("of which nothing is made has no token, and leaves no lease", async () => {
-    await create({ sku: "taken" })
-    expect(await run(commands.createMany(batch([item("taken"), { fault: "no name" }])))).toMatchObject({ token: null, synced: "nothing" })
-    expect(await run(commands.createMany(batch([{ fault: "no name" }])))).toMatchObject({ token: null, synced: "nothing" })
-    expect(await leases()).toBe(0)
-  })
-
-  test("a repetition has the same results, and another request is refused", async () => {
-    await create({ sku: "taken" })
-    const request = batch([item("a"), item("taken"), { fault: "no name" }], { key: keyOf("k") })
-    const first = await run(commands.createMany(request))
-    expect(await run(commands.createMany(request))).toEqual({ ...first, synced: "nothing", replayed: true })
-    expect(await failing(commands.createMany({ ...request, key: keyOf("k", "another request") }))).toMatchObject({ _tag: "KeyReused" })
-  })
-
-  test("of two with one key at once, one makes them and the other has its answer", async () => {
-    const request = batch([item("a")], { key: keyOf("k") }), gate = await database.connect()
-    await gate.query("begin")
-    await gate.query("lock table products in exclusive mode")
-    const both = [run(commands.createMany(request)), run(commands.createMany(request))]
-    await eventually(async () => (await database.query("select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()")).length === 2)
-    await gate.query("commit")
-    const [a, b] = await Promise.all(both)
-    expect([a!.replayed, b!.replayed].sort()).toEqual([false, true])
-    expect(a!.results).toEqual(b!.results)
-    expect(await database.query("select 1 from products")).toHaveLength(1)
-    expect(await leases()).toBe(0)
-  })
-
-  test("one that waits for others for two seconds gives up, and gives its leases back", async () => {
-    const holder = await database.connect()
-    await holder.query("begin")
-    await holder.query("lock table products in exclusive mode")
-    expect(await failing(commands.createMany(batch([item("a")])))).toMatchObject({ _tag: "TooContended" })
-    await holder.query("rollback")
-    expect(await leases()).toBe(0)
   })
 })
 

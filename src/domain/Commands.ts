@@ -1,16 +1,19 @@
 import { Context, Effect, Layer, Semaphore } from "effect"
+import { batches } from "./batches.ts"
 import { payloadOf } from "./cache/Entry.ts"
+import type { Fault } from "./check.ts"
 import { Identifiers } from "./Identifiers.ts"
-import type { Kind, State } from "./Kind.ts"
+import type { Kind, Other, State, Touched, World } from "./Kind.ts"
 import { pastOf } from "./ledger/History.ts"
 import { Contended, Ledger } from "./ledger/Ledger.ts"
-import type { Cause, Committed, IdempotencyKey, KeptAnswer, Row } from "./ledger/Ledger.ts"
+import type { Cause, Committed, EntityName, IdempotencyKey, KeptAnswer, Row } from "./ledger/Ledger.ts"
 import { Outbox } from "./ledger/Outbox.ts"
 import type { Token } from "./ledger/Token.ts"
 import { entityDigest } from "./ledger/Token.ts"
-import { Deleted, KeyInFlight, KeyReused, NotFound, Refused, TooContended, VersionMismatch } from "./Refusal.ts"
+import { Deleted, Invalid, KeyInFlight, KeyReused, NotFound, Refused, TooContended, VersionMismatch } from "./Refusal.ts"
 import type { CommitFault, Refusal } from "./Refusal.ts"
 import type { Problem } from "./Problem.ts"
+import { PersonalData } from "./secrets/PersonalData.ts"
 import { WriteThrough } from "./sync/WriteThrough.ts"
 import type { Leases, Synced } from "./sync/WriteThrough.ts"
 
@@ -22,6 +25,8 @@ export interface CommandRequest {
   readonly versions: readonly number[] | null
   readonly key: IdempotencyKey | null
   readonly cause: Cause
+  /** Whether the sender has a scope. */
+  readonly granted: (scope: string) => boolean
 }
 
 export interface Answer {
@@ -38,7 +43,12 @@ export interface Answer {
 
 /** An item of a batch: what it asks for, or why it cannot be asked. */
 export type Item<F> = { readonly input: State } | { readonly fault: F }
-export type ItemResult<F> = { readonly status: 201; readonly id: string } | { readonly status: 409; readonly problem: Problem } | { readonly status: 422; readonly fault: F }
+export type ItemResult<F> =
+  | { readonly status: 201; readonly id: string }
+  | { readonly status: 409; readonly problem: Problem }
+  | { readonly status: 422; readonly fault: F }
+  /** As the kind judges it, by pointers into the item. */
+  | { readonly status: 422; readonly faults: readonly Fault[] }
 
 export interface BatchRequest<F> extends Omit<CommandRequest, "input" | "versions"> { readonly items: readonly Item<F>[] }
 export interface BatchAnswer<F> {
@@ -58,8 +68,13 @@ type Tried = { readonly leases: Leases } & (
   | { readonly is: "committed"; readonly committed: Committed; readonly owed: boolean }
   | { readonly is: "nothing"; readonly row: Row }
   | { readonly is: "kept"; readonly kept: KeptAnswer }
-  | { readonly is: "lost" }
+  /** With all the entities that it was about. */
+  | { readonly is: "lost"; readonly entities: readonly EntityName[] }
 )
+
+/** What a command found of the other entities that it is decided on. */
+type Others = ReadonlyMap<string, Other>
+const nameOf = (kind: Kind, id: string) => `${kind.name} ${id}`
 
 /**
  * The use case behind every change: load and lease, decide, commit in one statement, store, answer. A change is decided
@@ -78,39 +93,69 @@ export class Commands extends Context.Service<Commands, {
 
 function make() {
   return Effect.gen(function*() {
-    const ledger = yield* Ledger, outbox = yield* Outbox, writeThrough = yield* WriteThrough, { id: newId, authenticate } = yield* Identifiers
+    const ledger = yield* Ledger, outbox = yield* Outbox, writeThrough = yield* WriteThrough, personal = yield* PersonalData
+    const { id: newId, authenticate } = yield* Identifiers
     const stripes = Array.from({ length: STRIPES }, () => Semaphore.makeUnsafe(1))
-    const stripeOf = (id: string) => stripes[parseInt(id.slice(-2), 16)]!
 
-    const decide = Effect.fnUntraced(function*(request: CommandRequest, id: string, row: Row | null, leases: Leases) {
-      const { kind, command, input, key, cause } = request
-      const before = row?.state ?? null
-      const decision = kind.decide(command, input, before)
+    /** In one order for all, so that nobody waits for one who waits for them. */
+    const inTurn = (entities: readonly EntityName[]) => <A, E>(work: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+      [...new Set(entities.map(({ id }) => parseInt(id.slice(-2), 16)))].sort((a, b) => a - b)
+        .reduceRight((inner, stripe) => stripes[stripe]!.withPermit(inner), work)
+
+    /** Versions that will be changed are read here, before a transaction has an id: only so is the order of positions the order of versions. */
+    const lookAt = (touched: readonly Touched[]): Effect.Effect<Others, CommitFault> =>
+      Effect.map(Effect.forEach(touched, ({ kind, ids }) => Effect.map(ledger.rows(kind, ids), ({ rows }) =>
+        [...rows.values()].map((row) => [nameOf(kind, row.id), row] as const)), { concurrency: "unbounded" }), (found) => new Map(found.flat()))
+
+    const decide = Effect.fnUntraced(function*(request: CommandRequest, id: string, row: Row | null, leases: Leases, given: Others | null): Effect.fn.Return<Tried, CommitFault> {
+      const { kind, input, key, cause, granted } = request, command = kind.commands[request.command]!
+      const kept = row?.state ?? null
+      const touched = command.touches(input, kept)
+      const others = given ?? (yield* lookAt(touched))
+      const isPersonal = kept !== null && command.takes.some((name) => kind.fields[name]?.tier === 3)
+      const before = isPersonal ? yield* personal.open(kind, id, kept) : kept
+      const world: World = { id, find: (of, other) => others.get(nameOf(of, other)), granted }
+      const decision = kind.decide(command.name, input, before, world)
       if (decision.outcome === "refused") return yield* new Refused(decision)
+      if (decision.outcome === "invalid") return yield* new Invalid(decision)
+      const lost = { is: "lost" as const, leases, entities: [{ kind, id }, ...touched.flatMap(({ kind, ids }) => ids.map((id) => ({ kind, id })))] }
       if (decision.outcome === "nothing") {
-        const kept = key === null || (yield* ledger.keep(kind, id, row!.version, key))
-        return kept ? { is: "nothing" as const, row: row!, leases } : { is: "lost" as const, leases }
+        const isKept = key === null || (yield* ledger.keep(kind, id, row!.version, key))
+        return isKept ? { is: "nothing" as const, row: row!, leases } : lost
       }
-      const { event } = decision
+      const guarded = yield* Effect.catchTag(personal.guard(kind, id, decision.event, before), "Deleted", (error) =>
+        // The person was erased since they were looked at: whoever looks again sees it.
+        decision.holds.length > 0 ? Effect.succeed(null) : Effect.fail(error))
+      if (guarded === null) return lost
+      const { event, after } = guarded
+      const also = decision.also.map((change) => {
+        const { version, state } = others.get(nameOf(change.kind, change.id))!
+        return { ...change, expected: version, before: state!, after: change.kind.evolve(change.event, state) }
+      })
       const owed = writeThrough.owes()
-      const after = kind.evolve(event, before)
-      const status = row === null ? 201 : after === null ? 204 : 200
-      const committed = yield* ledger.commit({ kind, id, expected: row?.version ?? 0, event, before, after, key, status, cause, owed })
-      return committed === null ? { is: "lost" as const, leases } : { is: "committed" as const, committed, owed, leases }
+      const committed = yield* ledger.commit({
+        kind, id, expected: row?.version ?? 0, event, before: kept, after, key, status: statusOf(request, row === null, after), cause, also, holds: decision.holds, owed
+      })
+      return committed === null ? lost : { is: "committed" as const, committed, owed, leases }
     })
 
+    const statusOf = ({ kind, command }: CommandRequest, isNew: boolean, after: State | null): number =>
+      isNew ? 201 : after === null && kind.commands[command]!.at !== "erase" ? 204 : 200
+
     const attempt = Effect.fnUntraced(function*(request: CommandRequest, id: string, isNew: boolean, earlier: Leases | null): Effect.fn.Return<Tried, CommitFault> {
-      const { kind, versions, key } = request
-      const [{ row, kept }, leases] = yield* Effect.all([
+      const { kind, versions, key, input } = request
+      const touched = isNew ? kind.commands[request.command]!.touches(input, null) : []
+      const [{ row, kept }, leases, given] = yield* Effect.all([
         isNew && key === null ? Effect.succeed({ row: null, kept: null }) : ledger.load(kind, isNew ? null : id, key),
-        earlier === null ? writeThrough.lease(kind, [id]) : Effect.succeed(earlier)
+        earlier === null ? writeThrough.lease(kind, [id]) : Effect.succeed(earlier),
+        isNew ? lookAt(touched) : Effect.succeed(null)
       ], { concurrency: "unbounded" })
       if (kept !== null) return { is: "kept", kept, leases }
       return yield* Effect.suspend((): Effect.Effect<Tried, CommitFault> => {
         if (!isNew && row === null) return Effect.fail(new NotFound())
         if (row?.state === null) return Effect.fail(new Deleted())
         if (row !== null && versions?.includes(row.version) === false) return Effect.fail(new VersionMismatch())
-        return decide(request, id, row, leases)
+        return decide(request, id, row, leases, given)
       }).pipe(Effect.tapError(() => writeThrough.giveBack(kind, leases)))
     })
 
@@ -124,13 +169,14 @@ function make() {
       if (Buffer.compare(answer.request, key.request) !== 0) return yield* new KeyReused()
       const past = yield* pastOf(outbox, kind, answer.id!, answer.version!)
       if (past === null) return yield* new Deleted()
+      const state = past.state === null ? null : yield* personal.digested(kind, past.id, past.state)
       const { epoch, sequence, transaction } = past.position
       return {
         status: answer.status,
         id: past.id,
         version: past.version,
-        payload: past.state === null ? null : payloadOf(kind, past, past.state),
-        token: answer.items === null ? { epoch, sequence, transaction, entity: null } : readToken(kind, past.id, epoch, sequence),
+        payload: state === null ? null : payloadOf(kind, past, state),
+        token: { ...readToken(kind, past.id, epoch, sequence), ...answer.items === null && { transaction } },
         synced: "nothing",
         replayed: true
       }
@@ -146,10 +192,10 @@ function make() {
     const conclude = Effect.fnUntraced(function*(request: CommandRequest, tried: Exclude<Tried, { is: "lost" }>): Effect.fn.Return<Answer, Refusal> {
       const { kind } = request
       if (tried.is === "committed") {
-        const { row, transaction } = tried.committed
-        const synced = yield* writeThrough.store(kind, [row], tried.leases, tried.owed)
-        const status = row.version === 1 ? 201 : row.state === null ? 204 : 200
-        return answerOf(kind, row, status, { epoch: row.epoch, sequence: row.sequence, transaction, entity: null }, synced)
+        const { row, also, transaction } = tried.committed
+        const synced = yield* writeThrough.store([{ kind, row }, ...also], tried.leases, tried.owed)
+        const sequence = Math.min(row.sequence, ...also.map((other) => other.row.sequence))
+        return answerOf(kind, row, statusOf(request, row.version === 1, row.state), { ...readToken(kind, row.id, row.epoch, sequence), transaction }, synced)
       }
       yield* writeThrough.giveBack(kind, tried.leases)
       if (tried.is === "kept") return yield* kept(kind, tried.kept, request.key!)
@@ -162,70 +208,29 @@ function make() {
     })
 
     const run = Effect.fnUntraced(function*(request: CommandRequest, id: string, isNew: boolean): Effect.fn.Return<Answer, CommitFault> {
-      let leases: Leases | null = null
+      let leases: Leases | null = null, entities: readonly EntityName[] = []
       for (let lost = 0; lost < GIVES_UP; lost++) {
         const once: Effect.Effect<Tried, CommitFault> = attempt(request, id, isNew, leases)
         const tried: Tried = yield* lost < QUEUES_HERE ? once
-          : stripeOf(id).withPermit(lost < QUEUES_EVERYWHERE ? once : ledger.alone(request.kind, id, once))
+          : inTurn(entities)(lost < QUEUES_EVERYWHERE ? once : ledger.alone(entities, once))
         if (tried.is !== "lost") return yield* conclude(request, tried)
+        entities = tried.entities
         // A lease that was acknowledged before this try is one that was acknowledged before the next.
         leases = tried.leases.given.size > 0 ? tried.leases : null
       }
       return yield* new Contended()
     })
 
-    const createMany = Effect.fnUntraced(function*<F>(request: BatchRequest<F>): Effect.fn.Return<BatchAnswer<F>, CommitFault> {
-      const { kind, command, key, cause } = request
-      const decided = request.items.map((item) => {
-        const id = newId()
-        return "fault" in item ? { id, fault: item.fault } : { id, decision: kind.decide(command, item.input, null) }
-      })
-      const items = decided.flatMap(({ id, decision }) =>
-        decision?.outcome === "happened" ? [{ id, event: decision.event, state: kind.evolve(decision.event, null)! }] : [])
-      const ids = decided.map(({ id }) => id)
-
-      const resultsOf = (allIds: readonly string[], made: ReadonlySet<string>): readonly ItemResult<F>[] =>
-        decided.map(({ fault, decision }, i): ItemResult<F> =>
-          decision === undefined ? { status: 422, fault: fault as F }
-          : decision.outcome === "refused" ? { status: 409, problem: decision.problem }
-          : made.has(allIds[i]!) ? { status: 201, id: allIds[i]! }
-          : { status: 409, problem: Object.values(kind.unique)[0]! })
-      const tokenOf = (rows: readonly { readonly epoch: number; readonly sequence: number; readonly transaction: bigint }[]): Token | null =>
-        rows.length === 0 ? null : { ...rows[0]!, sequence: Math.min(...rows.map(({ sequence }) => sequence)), entity: null }
-
-      const replayed = Effect.fnUntraced(function*(answer: KeptAnswer, key: IdempotencyKey): Effect.fn.Return<BatchAnswer<F>, Refusal> {
-        if (Buffer.compare(answer.request, key.request) !== 0) return yield* new KeyReused()
-        const made = yield* outbox.first(kind, answer.items!)
-        return {
-          results: resultsOf(answer.items!, new Set(made.map(({ id }) => id))),
-          token: tokenOf(made.map(({ position }) => position)),
-          synced: "nothing",
-          replayed: true
-        }
-      })
-
-      const before = key === null ? null : (yield* ledger.load(kind, null, key)).kept
-      if (before !== null) return yield* replayed(before, key!)
-      const leases = yield* writeThrough.lease(kind, items.map(({ id }) => id))
-      const owed = writeThrough.owes()
-      const result = yield* ledger.commitBatch({ kind, items, ids, key, cause, owed }).pipe(Effect.tapError(() => writeThrough.giveBack(kind, leases)))
-      if (result === null) {
-        yield* writeThrough.giveBack(kind, leases)
-        return yield* replayed((yield* ledger.load(kind, null, key)).kept!, key!)
-      }
-      const rows = result.map(({ row }) => row)
-      const made = new Set(rows.map(({ id }) => id))
-      yield* writeThrough.giveBack(kind, { ...leases, given: (leases.given as Set<string>).difference(made) })
-      return {
-        results: resultsOf(ids, made),
-        token: tokenOf(result.map(({ row, transaction }) => ({ epoch: row.epoch, sequence: row.sequence, transaction }))),
-        synced: rows.length === 0 ? "nothing" : yield* writeThrough.store(kind, rows, leases, owed),
-        replayed: false
-      }
-    })
+    const createMany = batches({ ledger, outbox, writeThrough, personal, newId })
 
     return Commands.of({
-      create: (request) => translate(request.kind, request.key)(run(request, newId(), true)),
+      create: (request) => Effect.suspend(() => {
+        const id = newId(), { kind, key } = request
+        return translate(kind, key)(run(request, id, true)).pipe(
+          Effect.tap(({ replayed }) => replayed ? personal.abandon(kind, id) : Effect.void),
+          Effect.tapError(({ _tag }) => _tag === "UnknownOutcome" ? Effect.void : personal.abandon(kind, id))
+        )
+      }),
       change: (request) => translate(request.kind, request.key)(request.id === null ? nowhere(request) : run(request, request.id, false)),
       createMany: (request) => translate(request.kind, request.key)(createMany(request))
     })

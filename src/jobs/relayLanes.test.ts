@@ -28,7 +28,7 @@ const miss = async (services: Services) => {
   const ledger = services.get(Ledger), { id } = await run(services.get(Commands).create(creating()))
   const before = (await run(ledger.rows(product, [id]))).rows.get(id)!.state!
   await run(ledger.commit({
-    kind: product, id, expected: 1, event: { type: "ProductChanged", data: { name: "Torch" } }, before, after: { ...before, name: "Torch" }, key: null, status: 200, cause, owed: false
+    kind: product, id, expected: 1, event: { type: "ProductChanged", data: { name: "Torch" } }, before, after: { ...before, name: "Torch" }, key: null, status: 200, cause, also: [], holds: [], owed: false
   }))
   // Nothing that is older stands there.
   return {

@@ -27,19 +27,21 @@ export const layerReplayer = Layer.effectDiscard(Effect.gen(function*() {
     return 0
   })))
 
+  const untilNothingIsDue = Effect.repeat(round, { while: (tried) => tried > 0 })
+
   let held = false
   yield* leases.serve({
     name: "replayer",
     schedule: "* * * * *",
     run: Effect.sync(() => { held = true }).pipe(
-      Effect.andThen(Effect.forever(Effect.flatMap(round, (tried) => tried > 0 ? Effect.yieldNow : Effect.sleep(POLL)))),
+      Effect.andThen(Effect.forever(Effect.andThen(untilNothingIsDue, Effect.sleep(POLL)))),
       Effect.ensuring(Effect.sync(() => { held = false }))
     )
   })
 
   const standIn = Effect.gen(function*() {
     const { due, oldestAgeSeconds } = yield* queue.size
-    if (!held && due > 0 && oldestAgeSeconds > NEGLECTED) while ((yield* round) > 0) { /* until nothing is due */ }
+    if (!held && due > 0 && oldestAgeSeconds > NEGLECTED) yield* untilNothingIsDue
   })
   yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.ignore(standIn), Effect.sleep("1 second"))))
 }))

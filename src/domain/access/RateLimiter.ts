@@ -20,10 +20,11 @@ export class RateLimiter extends Context.Service<RateLimiter, {
 }>()("holdfast/access/RateLimiter") {
   /** Null for as many as they like. */
   static readonly layer = (perSecond: number | null) =>
-    perSecond === null ? Layer.succeed(RateLimiter, RateLimiter.of({ take: null })) : Layer.effect(RateLimiter, limitedTo(perSecond))
+    perSecond === null ? Layer.succeed(RateLimiter, RateLimiter.of({ take: null })) : Layer.effect(RateLimiter, Effect.map(limitedTo("rate", perSecond), (take) => RateLimiter.of({ take })))
 }
 
-const limitedTo = (limit: number) =>
+/** Counts under a name of its own: what is limited apart takes nothing from the others. */
+export const limitedTo = (name: string, limit: number) =>
   Effect.gen(function*() {
     const access = yield* CacheAccess, { authenticate } = yield* Identifiers, clock = yield* Clock.Clock
     const here = new Map<string, number>()
@@ -39,13 +40,11 @@ const limitedTo = (limit: number) =>
       return count
     }
 
-    return RateLimiter.of({
-      take: async (principal) => {
-        const second = Math.floor(clock.currentTimeMillisUnsafe() / 1_000)
-        // Who asks for what stays unknown to whoever looks into the cache.
-        const digest = Buffer.from(authenticate(utf8.encode(`rate\0${principal}`))).toString("hex")
-        const count = await access.count(`hf-rate:${digest}:${second}`, LIFE) ?? countHere(principal, second)
-        return { allowed: count <= limit, limit, remaining: Math.max(0, limit - count) }
-      }
-    })
+    return async (principal: string): Promise<Quota> => {
+      const second = Math.floor(clock.currentTimeMillisUnsafe() / 1_000)
+      // Who asks for what stays unknown to whoever looks into the cache.
+      const digest = Buffer.from(authenticate(utf8.encode(`${name}\0${principal}`))).toString("hex")
+      const count = await access.count(`hf-rate:${digest}:${second}`, LIFE) ?? countHere(principal, second)
+      return { allowed: count <= limit, limit, remaining: Math.max(0, limit - count) }
+    }
   })

@@ -6,10 +6,11 @@ import type { DatabaseUnavailable } from "../ledger/Ledger.ts"
 export interface AuditRecord {
   /** The id of an API key. */
   readonly actor: string
-  /** Such as `entry evicted`. */
+  /** Such as `entry evicted` or `personal data read`. */
   readonly action: string
   readonly kind: string
-  readonly id: string
+  /** Null where it was about nobody. */
+  readonly id: string | null
   /** X-Request-Id. */
   readonly request: string
 }

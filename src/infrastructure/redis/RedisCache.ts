@@ -39,7 +39,7 @@ export const SETTINGS = {
 } satisfies RedisOptions
 
 /** By EVALSHA. A restart, a fail-over and SCRIPT FLUSH make the server forget the text, which is then sent. */
-const script = (file: string) => {
+export const script = (file: string) => {
   const text = readFileSync(new URL(file, import.meta.url), "utf8")
   const sha = createHash("sha1").update(text).digest("hex")
   return (redis: Redis, keys: readonly string[], args: readonly (string | Buffer | number)[]): Promise<unknown> =>

@@ -1,0 +1,62 @@
+import { randomUUID } from "node:crypto"
+import { expect, test } from "vitest"
+import { eventually } from "../../test/support/eventually.ts"
+import { behindProxy, cause, freshDatabase, freshRedis, openJobs, openServices, run } from "../../test/support/services.ts"
+import type { Services } from "../../test/support/services.ts"
+import { Commands } from "../domain/Commands.ts"
+import { Cache } from "../domain/cache/Cache.ts"
+import { Erasure } from "../domain/erasure/Erasure.ts"
+import { customer } from "../domain/kinds/customer.ts"
+import { Sessions } from "../domain/sessions/Sessions.ts"
+import { layerErasures } from "./erasures.ts"
+
+const SOON = layerErasures({ every: "50 millis", olderThanSeconds: 0 })
+const request = (command: string, input: object) => ({ kind: customer, command, input: customer.commands[command]!.read({ ...input }), versions: null, key: null, cause, granted: () => true })
+const register = async (services: Services) =>
+  (await run(services.get(Commands).create(request("RegisterCustomer", { name: "Maria", email: `${randomUUID()}@example.org`, marketingConsent: true })))).id
+
+type Database = Awaited<ReturnType<typeof freshDatabase>>
+const unfinished = ({ query }: Database) => query("select id from customers where deleted_at is not null and certificate is null union all select entity_id from unfinished_erasures")
+
+test("a tombstone without a certificate is finished, whoever made it; one that cannot be finished is said and does not hold up the others", async () => {
+  const database = await freshDatabase(), proxy = await behindProxy(database.url), services = await openServices({ database: proxy.to }), writer = await openServices({ database: database.url })
+  const ids = [await register(writer), await register(writer)].sort()
+  for (const id of ids) await run(writer.get(Commands).change({ ...request("EraseCustomer", {}), id }))
+  await database.query("create function fail() returns trigger language plpgsql as 'begin raise exception using errcode = ''53100''; end'")
+  await database.query(`create trigger fail before update on customers for each row when (new.id = '${ids[0]}') execute function fail()`)
+  await openJobs(services, SOON)
+  await eventually(async () => expect(await unfinished(database)).toEqual([{ id: ids[0] }]), { within: 20_000 })
+  await eventually(() => services.lines.some(({ message }) => message === "An erasure could not be finished; it is tried again"))
+  await proxy.cut()
+  await eventually(() => services.lines.some(({ message }) => message === "A round of the erasures failed; it is tried again"))
+  await proxy.restore()
+  await database.query("drop trigger fail on customers")
+  await eventually(async () => expect(await unfinished(database)).toEqual([]), { within: 20_000 })
+})
+
+test("sessions that a cache which was killed has kept are ended when it is back", async () => {
+  const database = await freshDatabase(), redis = await freshRedis({ persistent: true })
+  const services = await openServices({ database: database.url, redis: redis.url })
+  await eventually(() => services.get(Cache).ping())
+  const id = await register(services), sessions = services.get(Sessions)
+  await run(sessions.set("a", { data: {}, ttlSeconds: 600, customerId: id }))
+  await redis.kill()
+  await run(services.get(Erasure).erase({ ...request("EraseCustomer", {}), id }))
+  expect(await unfinished(database)).toEqual([{ id }])
+  await openJobs(services, SOON)
+  await redis.start()
+  expect(await redis.cli("keys", "hf-session:*")).toHaveLength(1)
+  await eventually(async () => expect(await unfinished(database)).toEqual([]), { within: 20_000 })
+  await eventually(async () => expect(await run(sessions.get("a"))).toBeNull())
+})
+
+test("an erasure whose request may still be at work is left to it", async () => {
+  const database = await freshDatabase(), services = await openServices({ database: database.url }), id = await register(services)
+  await run(services.get(Commands).change({ ...request("EraseCustomer", {}), id }))
+  await openJobs(services, layerErasures())
+  // The lease is held, and rounds are made.
+  await eventually(async () => expect(await database.query("select from pgboss.job where name = 'erasures' and state = 'active'")).toHaveLength(1), { within: 20_000 })
+  expect(await unfinished(database)).toEqual([{ id }])
+  await database.query("update customers set deleted_at = deleted_at - interval '1 minute'")
+  await eventually(async () => expect(await unfinished(database)).toEqual([]), { within: 20_000 })
+})
