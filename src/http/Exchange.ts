@@ -26,13 +26,14 @@ export const readable = <A>(value: A | Fault): A => {
 
 export interface Body { readonly bytes: Uint8Array; readonly json: unknown }
 
-/** Reads a body in the order of the checks: its size, its type, its JSON. */
-export const bodyOf = async ({ c }: Exchange, types: readonly string[]): Promise<Body> => {
+/** Reads a body in the order of the checks: its size, its type, its JSON. `absent` is what no body at all says; undefined where there has to be one. */
+export const bodyOf = async ({ c }: Exchange, types: readonly string[], absent?: unknown): Promise<Body> => {
   const bytes = await readBody(c.req.raw).catch(() => {
     // A client that hung up is no fault of the service, and hears no more of it.
     throw new HttpProblem("malformed", "The body did not come to its end.")
   })
   if (bytes === "too-large") throw new HttpProblem("too-large", "The body has more than 1 MiB.")
+  if (bytes.length === 0 && absent !== undefined) return { bytes, json: absent }
   const type = c.req.header("content-type")
   if (bytes.length === 0 && type === undefined) throw new HttpProblem("malformed", "The request needs a body.")
   const coding = c.req.header("content-encoding") ?? "identity"

@@ -1,5 +1,5 @@
 import { Effect, Layer, ManagedRuntime } from "effect"
-import { afterEach, expect, test, vi } from "vitest"
+import { afterEach, expect, inject, test, vi } from "vitest"
 import { eventually } from "../../test/support/eventually.ts"
 import { afterwards, behindProxy, freshDatabase, keptLog } from "../../test/support/services.ts"
 import { kinds } from "../domain/kinds/kinds.ts"
@@ -14,8 +14,9 @@ afterEach(() => void vi.useRealTimers())
 
 const openApp = async (environment: Readonly<Record<string, string>> = {}) => {
   const database = await freshDatabase(), network = await behindProxy(database.url)
-  const configuration = readConfiguration({ DATABASE_URL: network.to, CACHE_PROVIDER: "memory", BOOTSTRAP_API_KEY: KEY, ...environment }, "all")
-  const services = layerServices({ ...configuration, DATABASE_URL: network.to, embedded: false })
+  const KEYRING_FILE = inject("keyringFile")
+  const configuration = readConfiguration({ DATABASE_URL: network.to, KEYRING_FILE, CACHE_PROVIDER: "memory", BOOTSTRAP_API_KEY: KEY, ...environment }, "all")
+  const services = layerServices({ ...configuration, DATABASE_URL: network.to, KEYRING_FILE, embedded: false })
   const { log, lines } = keptLog()
   const runtime = ManagedRuntime.make(Apps.layer(kinds, { opsPort: false }).pipe(Layer.provide(services), Layer.provide(Layer.succeed(Log, log))))
   afterwards(() => runtime.dispose())

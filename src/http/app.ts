@@ -1,4 +1,4 @@
-import { Context, Effect, Layer, Option } from "effect"
+import { Context, Effect, Layer } from "effect"
 import { Hono } from "hono"
 import type { Context as HonoContext } from "hono"
 import { ApiKeys } from "../domain/access/ApiKeys.ts"
@@ -9,7 +9,7 @@ import type { Kind } from "../domain/Kind.ts"
 import { Log } from "../domain/observe/Log.ts"
 import { Metrics } from "../domain/observe/Metrics.ts"
 import { Sessions } from "../domain/sessions/Sessions.ts"
-import { HttpProblem, problemOf } from "./problems.ts"
+import { HttpProblem, problemOf, rateLimited } from "./problems.ts"
 import { quotaHeaders } from "./quota.ts"
 import { requestId, traceparent } from "./request/headers.ts"
 import type { TraceContext } from "./request/headers.ts"
@@ -18,6 +18,7 @@ import type { Headers, Reply } from "./respond.ts"
 import type { Route } from "./route.ts"
 import { withDocuments } from "./routes/documents.ts"
 import { feedRoutes } from "./routes/feed.ts"
+import { lookupRoutes } from "./routes/lookups.ts"
 import { openRoutes } from "./routes/open.ts"
 import { operatorRoutes } from "./routes/operators.ts"
 import { readRoutes } from "./routes/reads.ts"
@@ -37,7 +38,7 @@ export class Apps extends Context.Service<Apps, {
 }
 
 const BEARER = /^bearer +(\S+) *$/i
-const LOCAL = /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/
+const LOCAL = /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/i
 const NOBODY: Principal = { id: "", scopes: new Set() }
 
 /** `/a/:id` as an expression that whole paths match. */
@@ -57,7 +58,7 @@ const make = (kinds: readonly Kind[], options: { readonly opsPort: boolean }) =>
       return principal
     }
 
-    const answering = (pattern: string, scopes: Route["scopes"], handle: Route["handle"]) => async (c: HonoContext): Promise<Response> => {
+    const answering = (pattern: string, { scopes, handle, refusedStatus }: Pick<Route, "scopes" | "handle" | "refusedStatus">) => async (c: HonoContext): Promise<Response> => {
       const began = performance.now()
       const id = requestId(c.req.header("x-request-id"))
       // Made when somebody wants it: a read that is answered from the cache does not.
@@ -69,7 +70,7 @@ const make = (kinds: readonly Kind[], options: { readonly opsPort: boolean }) =>
         if (take !== null && scopes !== null) {
           const taken = await take(principal.id)
           quota = quotaHeaders(taken)
-          if (!taken.allowed) throw new HttpProblem("rate-limited", `The key may send ${taken.limit} requests in a second.`, { headers: { "Retry-After": "1" } })
+          if (!taken.allowed) throw rateLimited(`The key may send ${taken.limit} requests in a second.`)
         }
         const missing = scopes?.find((scope) => !principal.scopes.has(scope))
         if (missing !== undefined) throw new HttpProblem("forbidden", `The key has not the scope ${missing}.`)
@@ -77,7 +78,7 @@ const make = (kinds: readonly Kind[], options: { readonly opsPort: boolean }) =>
       } catch (error) {
         const known = problemOf(error)
         if (known === null) log.error("A request failed by a fault of the service", { route: pattern, method: c.req.method, requestId: id, trace: trace().traceId, error })
-        reply = known === null ? defect(id) : problem(known, id)
+        reply = known === null ? defect(id) : problem(known, id, refusedStatus === undefined ? {} : { "Cache-Status": refusedStatus })
       }
       metrics.request(pattern, c.req.method, reply.status, performance.now() - began)
       return new Response(reply.body as Uint8Array<ArrayBuffer>, { status: reply.status, headers: { ...reply.headers, ...quota, "X-Request-Id": id } })
@@ -85,25 +86,33 @@ const make = (kinds: readonly Kind[], options: { readonly opsPort: boolean }) =>
 
     const appOf = (routes: readonly Route[], withoutKey: boolean): Hono => {
       const app = new Hono()
-      for (const { method, path, scopes, openOnOpsPort, handle } of routes) {
-        app.on(method, path, answering(path, withoutKey && openOnOpsPort ? null : scopes, handle))
-      }
-      const patterns = routes.map(({ path, method }) => ({ pattern: patternOf(path), method }))
-      app.notFound((c) => {
-        const methods = patterns.filter(({ pattern }) => pattern.test(c.req.path)).flatMap(({ method }) => method === "GET" ? ["GET", "HEAD"] : [method])
-        return answering("unknown", [], () => {
-          throw methods.length > 0
-            ? new HttpProblem("method-not-allowed", `The path takes ${methods.join(", ")}.`, { headers: { Allow: methods.join(", ") } })
-            : new HttpProblem("not-found", "There is nothing at this path.")
+      const serve = (route: Route) =>
+        app.on(route.method, route.path, answering(route.path, withoutKey && route.openOnOpsPort ? { ...route, scopes: null } : route))
+      const patterns = routes.map(({ path, method }) => ({ path, pattern: patternOf(path), method }))
+      const unknown = (c: HonoContext): Promise<Response> => {
+        // `/products/batch` is no product, though it looks like the path of one.
+        const named = patterns.filter(({ path }) => path === c.req.path)
+        const here = named.length > 0 ? named : patterns.filter(({ pattern }) => pattern.test(c.req.path))
+        const methods = here.flatMap(({ method }) => method === "GET" ? ["GET", "HEAD"] : [method])
+        return answering("unknown", {
+          scopes: [],
+          handle: () => {
+            throw methods.length > 0
+              ? new HttpProblem("method-not-allowed", `The path takes ${methods.join(", ")}.`, { headers: { Allow: methods.join(", ") } })
+              : new HttpProblem("not-found", "There is nothing at this path.")
+          }
         })(c)
-      })
+      }
+      app.notFound(unknown)
+      const isNamed = ({ path }: Route) => !path.includes(":")
+      for (const route of routes.filter(isNamed)) serve(route)
+      for (const path of new Set(routes.filter(isNamed).map(({ path }) => path))) app.all(path, unknown)
+      for (const route of routes.filter((route) => !isNamed(route))) serve(route)
       return app
     }
 
     const feed = yield* feedRoutes(kinds)
-    // Without a keyring there are none: they could not be sealed.
-    const sessions = Option.map(yield* Effect.serviceOption(Sessions), sessionRoutes)
-    const routes: readonly Route[] = [...yield* readRoutes(kinds), ...yield* writeRoutes(kinds), ...feed.routes, ...Option.getOrElse(sessions, () => []), ...yield* operatorRoutes(kinds), ...yield* openRoutes]
+    const routes: readonly Route[] = [...yield* readRoutes(kinds), ...yield* writeRoutes(kinds), ...yield* lookupRoutes(kinds), ...feed.routes, ...sessionRoutes(yield* Sessions), ...yield* operatorRoutes(kinds), ...yield* openRoutes]
     return Apps.of({
       main: appOf(withDocuments(options.opsPort ? routes.filter(({ ops }) => ops !== true) : routes), false),
       ops: options.opsPort ? appOf(routes.filter(({ ops }) => ops === true), true) : null,

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import { afterAll, beforeAll, describe, expect, inject, test } from "vitest"
 import { start } from "../start.ts"
 import type { Started } from "../start.ts"
 import { createDatabase, dropDatabase } from "../../test/support/database.ts"
@@ -13,7 +13,7 @@ beforeAll(async () => {
   issuer = await startIssuer([makeKey("ES256", "1")])
   database = await createDatabase({ migrated: true })
   holdfast = await start("all", {
-    DATABASE_URL: database, CACHE_PROVIDER: "memory", PORT: "0", LOG_LEVEL: "silent", BOOTSTRAP_API_KEY: KEY, RATE_LIMIT_PER_SECOND: String(LIMIT),
+    DATABASE_URL: database, KEYRING_FILE: inject("keyringFile"), CACHE_PROVIDER: "memory", PORT: "0", LOG_LEVEL: "silent", BOOTSTRAP_API_KEY: KEY, RATE_LIMIT_PER_SECOND: String(LIMIT),
     JWT_ISSUER: issuer.issuer, JWT_AUDIENCE: issuer.audience, JWT_JWKS_URL: issuer.url
   })
 })

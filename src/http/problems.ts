@@ -26,7 +26,7 @@ export const PROBLEMS = {
   "unavailable": { status: 503, title: "Unavailable", help: RETRY },
   "unknown-outcome": { status: 503, title: "Unknown outcome", help: "The connection was lost while the change was committed: it may have happened or not. Send the request again with the same Idempotency-Key to find out; without one, read the entity." },
   "sku-taken": { status: 409, title: "SKU taken", help: "Another product has this SKU. SKUs are case-sensitive, and a deleted product's is free again." },
-  "email-taken": { status: 409, title: "E-mail taken", help: "Another customer has this e-mail address." },
+  "email-taken": { status: 409, title: "E-mail taken", help: "Another customer has this e-mail address. Addresses are compared without regard to case, and an erased person's is free again." },
   "insufficient-stock": { status: 409, title: "Insufficient stock", help: "There is less stock than is asked for. Nothing was changed." },
   "price-changed": { status: 409, title: "Price changed", help: "The price that was sent is not the product's. Read the product and decide again." },
   "product-not-available": { status: 409, title: "Product not available", help: "The product was deleted or discontinued." },
@@ -57,12 +57,19 @@ export class HttpProblem extends Error {
 
 const retryAfter = { headers: { "Retry-After": "1" } }
 
+/** What is wrong with a body, all of it. */
+export const invalid = (errors: readonly FieldFault[]): HttpProblem =>
+  new HttpProblem("invalid", errors.length === 1 ? "One thing is not valid." : `${errors.length} things are not valid.`, { errors })
+
+export const rateLimited = (detail: string): HttpProblem => new HttpProblem("rate-limited", detail, retryAfter)
+
 /** What each refusal of the domain is on the wire. A new one without a line here does not compile. */
 const OF_REFUSAL: { readonly [T in Fault["_tag"]]: (fault: Extract<Fault, { _tag: T }>) => HttpProblem } = {
   NotFound: () => new HttpProblem("not-found", "There is no such entity."),
   Deleted: () => new HttpProblem("deleted", "The entity was deleted."),
   VersionMismatch: () => new HttpProblem("version-mismatch", "The entity is at another version than If-Match names."),
   Refused: ({ problem, detail }) => new HttpProblem(problem, detail),
+  Invalid: ({ faults }) => invalid(faults),
   KeyReused: () => new HttpProblem("idempotency-key-reused", "This Idempotency-Key belongs to a request with another method, path or body."),
   KeyInFlight: () => new HttpProblem("idempotency-key-in-flight", "The first request with this Idempotency-Key is still running.", retryAfter),
   TooContended: () => new HttpProblem("unavailable", "Too many others change the same entity at the moment.", retryAfter),
@@ -72,9 +79,11 @@ const OF_REFUSAL: { readonly [T in Fault["_tag"]]: (fault: Extract<Fault, { _tag
   UnknownOutcome: () => new HttpProblem("unknown-outcome", "The connection was lost during the commit; whether the change happened is unknown.", retryAfter)
 }
 
+export const refusalOf = (fault: Fault): HttpProblem => OF_REFUSAL[fault._tag](fault as never)
+
 /** Null where an error is nobody's refusal: a bug. */
 export const problemOf = (error: unknown): HttpProblem | null => {
   if (error instanceof HttpProblem) return error
   const tag = (error as { readonly _tag?: string } | null)?._tag
-  return tag !== undefined && tag in OF_REFUSAL ? OF_REFUSAL[tag as keyof typeof OF_REFUSAL](error as never) : null
+  return tag !== undefined && tag in OF_REFUSAL ? refusalOf(error as Fault) : null
 }

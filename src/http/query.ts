@@ -57,6 +57,8 @@ export const optional = <A>(parse: (text: string) => A | null, fault: string, sc
     return value === null ? { fault } : { value }
   })
 
+export const view = optional((text) => text === "full" ? text : null, "must be full", { description: "`full`: with the personal fields; needs the scope `customers:pii` as well.", type: "string", enum: ["full"] })
+
 /** A cursor is opaque outside; in here it is some text. */
 export const formatCursor = (text: string): string => Buffer.from(text).toString("base64url")
 

@@ -1,4 +1,5 @@
 import type { Entry } from "../domain/cache/Entry.ts"
+import type { Kind } from "../domain/Kind.ts"
 import type { Source } from "../domain/Queries.ts"
 import type { Synced } from "../domain/sync/WriteThrough.ts"
 import { PROBLEMS } from "./problems.ts"
@@ -11,6 +12,9 @@ export type Headers = Readonly<Record<string, string>>
 export interface Reply { readonly status: number; readonly headers: Headers; readonly body: string | Uint8Array | ReadableStream<Uint8Array> | null }
 
 export const PRIVATE = "private, no-cache", NO_STORE = "no-store"
+
+/** Who may keep an answer about a kind: from tier 2 up nobody. */
+export const cachingOf = ({ tier }: Kind): string => tier === 1 ? PRIVATE : NO_STORE
 
 export const json = (status: number, body: unknown, headers: Headers): Reply =>
   ({ status, headers: { "Content-Type": "application/json", ...headers }, body: JSON.stringify(body) })
@@ -53,6 +57,11 @@ export const readStatus = ({ from, stored, collapsed, databaseAway }: Source): s
     : cacheStatus({ is: "fwd", reason: REASONS[from], stored, collapsed, ...from === "bypass" ? { detail: "cache-unavailable" } : {} })
 
 export const historyStatus = cacheStatus({ is: "fwd", reason: "bypass", detail: "history" })
+
+export const fullViewStatus = cacheStatus({ is: "fwd", reason: "bypass", detail: "full-view" })
+
+/** Of a look-up that finds nobody: the cache was not asked. */
+export const lookupStatus = cacheStatus({ is: "fwd", reason: "request" })
 
 export const changeStatus = (synced: Synced): string =>
   cacheStatus({ is: "fwd", reason: "method", stored: synced === "stored", ...synced === "queued" ? { detail: "queued" } : {} })

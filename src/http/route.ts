@@ -14,6 +14,8 @@ export interface Route {
   readonly ops?: boolean
   /** With `OPS_PORT` set, answered there without a key. */
   readonly openOnOpsPort?: boolean
+  /** What its problems say of the cache; nothing where they say it themselves, or where the cache has no part in it. */
+  readonly refusedStatus?: string
   /** What the document says of it. */
   readonly about: Operation
   readonly handle: (exchange: Exchange) => Promise<Reply> | Reply

@@ -31,7 +31,7 @@ export interface Operation {
   readonly query?: Readonly<Record<string, Parameter<unknown>>>
   readonly headers?: readonly RequestHeader[]
   /** The same schema and types that the route checks its body by. */
-  readonly body?: { readonly schema: Schema.Constraint; readonly types: readonly string[] }
+  readonly body?: { readonly schema: Schema.Constraint; readonly types: readonly string[]; readonly optional?: boolean }
   readonly answers: Readonly<Record<number, Answer>>
   readonly problems?: readonly ProblemName[]
   /** What the answers that are problems may have beside. */

@@ -19,14 +19,35 @@ export const pageOf = <S extends Schema.Constraint>(item: S) => Schema.Struct({ 
 
 export const capitalised = (name: string): string => `${name[0]!.toUpperCase()}${name.slice(1)}`
 
+type Members = Readonly<Record<string, Schema.Codec<unknown>>>
+
+const common = {
+  id: Id,
+  versionId: Version,
+  updatedAtNs: Schema.String.check(Schema.isPattern(/^[0-9]+$/)).annotate({ description: "Nanoseconds since 1970." })
+}
+const shownOf = (kind: Kind): Members => Object.fromEntries(kind.shown.map((name) => [name, kind.kept[name]!.schema as Schema.Codec<unknown>]))
+
 /** An entity as `GET` gives it. */
-export const entityOf = (kind: Kind) =>
-  Schema.Struct({
-    id: Id,
-    versionId: Version,
-    updatedAtNs: Schema.String.check(Schema.isPattern(/^[0-9]+$/)).annotate({ description: "Nanoseconds since 1970." }),
-    ...Object.fromEntries(Object.entries(kind.fields).map(([name, { schema }]) => [name, schema as Schema.Codec<unknown>]))
-  }).annotate({ identifier: capitalised(kind.name) })
+export const entityOf = (kind: Kind) => Schema.Struct({ ...common, ...shownOf(kind) }).annotate({ identifier: capitalised(kind.name) })
+
+/** With its personal fields; those of somebody else are null once that person is erased. */
+export const fullOf = (kind: Kind) => {
+  const { fields, subject } = kind.personal!
+  const personal: Members = Object.fromEntries(Object.entries(fields).map(([name, { schema }]) => [name, subject === "id" ? schema : Schema.NullOr(schema)]))
+  return Schema.Struct({ ...common, ...shownOf(kind), ...personal }).annotate({ identifier: `Full${capitalised(kind.name)}` })
+}
+
+/** What an erasure came to. */
+export const ErasureCertificate = Schema.Struct({
+  erasedAt: Time,
+  keyDestroyed: Schema.Literal(true),
+  events: Whole.annotate({ description: "How many events are unreadable now." }),
+  cache: Schema.Literals(["tombstoned", "queued"]),
+  orders: Whole,
+  sessions: Whole,
+  backups: Schema.Literals(["unreadable", "keys-share-backup"]).annotate({ description: "Whether the erasure reaches the backups of the database." })
+}).annotate({ identifier: "ErasureCertificate" })
 
 /** A fact of an entity's history. */
 export const Happened = Schema.Struct({ position: Position, versionId: Version, type: Schema.String, recordedAt: Time, data: Schema.Record(Schema.String, Schema.Unknown) })

@@ -29,7 +29,7 @@ export interface OperationObject {
   readonly description?: string
   readonly security: readonly { readonly bearer: readonly string[] }[]
   readonly parameters: readonly (ParameterObject | Reference)[]
-  readonly requestBody?: { readonly required: true; readonly content: Readonly<Record<string, MediaObject>> }
+  readonly requestBody?: { readonly required: boolean; readonly content: Readonly<Record<string, MediaObject>> }
   readonly responses: Readonly<Record<string, ResponseObject>>
 }
 export interface Document {
@@ -106,7 +106,7 @@ const operationOf = (route: Route, schemas: Schemas): OperationObject => {
     ...about.description === undefined ? {} : { description: about.description },
     security: scopes === null ? [] : [{ bearer: scopes }],
     parameters: parametersOf(route),
-    ...about.body === undefined ? {} : { requestBody: { required: true, content: contentOf(about.body.types, schemas.of(about.body.schema)) } },
+    ...about.body === undefined ? {} : { requestBody: { required: about.body.optional !== true, content: contentOf(about.body.types, schemas.of(about.body.schema)) } },
     responses: {
       ...byName(about.answers, responseOf),
       ...Object.fromEntries(Array.from(problems, ([status, names]) => [status, refusalOf(names)])),

@@ -1,4 +1,5 @@
 import { createHash, randomUUID } from "node:crypto"
+import { readFile } from "node:fs/promises"
 import { Validator } from "@seriousme/openapi-schema-validator"
 import { Ajv2020 } from "ajv/dist/2020.js"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
@@ -30,6 +31,15 @@ afterAll(async () => { for (const { stop } of opened) await stop() })
 const json = (body: unknown) => ({ body: JSON.stringify(body) })
 const lamp = (more: object = {}) => ({ sku: randomUUID(), name: "Lamp", price: { amount: 1250, currency: "EUR" }, stock: 3, ...more })
 
+test("the table of routes and scopes in docs/scopes.md is that of the routes", async () => {
+  const rows = operationsIn(document).map(([name, { security }]) => {
+    const scopes = security.flatMap(({ bearer }) => bearer)
+    return `| \`${name}\` | ${security.length === 0 ? "none, without a key" : scopes.length === 0 ? "any key" : scopes.map((scope) => `\`${scope}\``).join(" and ")} |`
+  })
+  const written = await readFile(new URL("../../../docs/scopes.md", import.meta.url), "utf8")
+  expect(written.split("\n").filter((line) => line.startsWith("| `")).sort()).toEqual(rows.sort())
+})
+
 describe("the document", () => {
   test("keeps to the rules of OpenAPI 3.1, and every reference leads somewhere", async () => {
     const validator = new Validator()
@@ -42,7 +52,7 @@ describe("the document", () => {
 
   test.each([false, true])("has the routes that are served, and no other, also with a port of its own for operators: %s", async (opsPort) => {
     const separate = await open({ opsPort }), document = await documentIn(separate)
-    const served = separate.main.routes.map(({ method, path }) => `${method} ${templateOf(path)}`)
+    const served = separate.main.routes.filter(({ method }) => method !== "ALL").map(({ method, path }) => `${method} ${templateOf(path)}`)
     expect(operationsIn(document).map(([name]) => name).sort()).toEqual(served.sort())
     expect(served).toContain("GET /openapi.json")
     expect(served.includes("GET /ops/stats")).toBe(!opsPort)
@@ -161,6 +171,51 @@ describe("real answers are what the document says", () => {
     await exchange("POST", `${all}/batch`, `${all}/batch`, json({ items: [lamp(), lamp({ sku: "replayed" })] }))
     await exchange("POST", `${all}/batch`, `${all}/batch`, json({ items: [] }))
     expect((await exchange("POST", `${all}/batch`, `${all}/batch`, { ...json({ items: [lamp(), { name: "" }] }), faulty: true }))!.body.results[1].status).toBe(422)
+  })
+
+  test("of customers, whoever looks at them, and what an erasure leaves of them and their orders", async () => {
+    const exchange = await against(apps), all = "/v1/customers", one = "/v1/customers/{id}", lookup = `${all}/lookup`
+    const email = `${randomUUID()}@example.org`, home = { line1: "Lindenstraße 1", line2: null, city: "Köln", country: "Deutschland" }
+    const path = (await exchange("POST", all, all, json({ name: "Ada", email, phone: "+49 30 1", address: home, marketingConsent: true })))!.headers.get("location")!
+    expect((await exchange("POST", all, all, json({ name: "Bob", email, marketingConsent: false })))!.body.type).toBe("/problems/email-taken")
+    expect((await exchange("PATCH", one, path, json({ address: { city: "Bonn" }, phone: null })))!.body.phoneHash).toBeNull()
+    await exchange("PATCH", one, path, { ...json({ name: "" }), faulty: true })
+    const read = await exchange("GET", one, path)
+    expect((await exchange("GET", one, `${path}?view=full`))!.body.address.city).toBe("Bonn")
+    expect((await exchange("GET", one, `${path}?view=full&version=1`))!.body.address.city).toBe("Köln")
+    await exchange("GET", one, `${path}?view=full`, { headers: { "if-none-match": read!.headers.get("etag")! } })
+    expect((await exchange("GET", one, `${path}?view=part`))!.status).toBe(400)
+    expect((await exchange("GET", one, `${path}?view=full`, { key: await apps.keyWith(["customers:read"]) }))!.status).toBe(403)
+    await exchange("GET", one, `${path}?version=1`)
+    await exchange("GET", all, all)
+    await exchange("GET", `${one}/events`, `${path}/events`)
+    expect((await exchange("POST", lookup, lookup, json({ email })))!.body).toEqual(read!.body)
+    await exchange("POST", lookup, lookup, json({ email: "nobody@example.org" }))
+    await exchange("POST", lookup, lookup, json({ email: "nobody", phone: "1" }))
+
+    const product = (await exchange("POST", "/v1/products", "/v1/products", json(lamp())))!.body.id as string
+    const orders = "/v1/orders", order = "/v1/orders/{id}", shippingAddress = { name: "Ada", ...home }, customerId = path.split("/").at(-1)!
+    const place = (lines: readonly object[], more: object = {}) => exchange("POST", orders, orders, json({ customerId, lines, shippingAddress, ...more }))
+    const placed = (await place([{ productId: product, quantity: 1 }]))!.headers.get("location")!
+    const another = (await place([{ productId: product, quantity: 1, unitPrice: { amount: 5, currency: "EUR" } }]))!.headers.get("location")!
+    expect((await place([{ productId: product, quantity: 9 }]))!.body.type).toBe("/problems/insufficient-stock")
+    expect((await place([{ productId: randomUUID(), quantity: 1 }], { customerId: randomUUID() }))!.body.errors).toHaveLength(2)
+    expect((await exchange("POST", `${order}/shipment`, `${placed}/shipment`, json({ carrier: "DHL", trackingNumber: "1" })))!.body.type).toBe("/problems/order-not-paid")
+    await exchange("POST", `${order}/payment`, `${placed}/payment`, json({ reference: "p" }))
+    await exchange("POST", `${order}/shipment`, `${placed}/shipment`, json({ carrier: "DHL", trackingNumber: "1" }))
+    await exchange("POST", `${order}/delivery`, `${placed}/delivery`, { ...json({ at: "noon" }), faulty: true })
+    expect((await exchange("POST", `${order}/delivery`, `${placed}/delivery`))!.body.status).toBe("delivered")
+    expect((await exchange("POST", `${order}/cancellation`, `${another}/cancellation`, json({ reason: "Late" })))!.body.status).toBe("cancelled")
+    expect((await exchange("GET", order, `${placed}?view=full`))!.body.shippingAddress).toMatchObject(shippingAddress)
+    await exchange("GET", orders, `${orders}?customerId=${customerId}&status=delivered`)
+    await exchange("GET", orders, `${orders}?customerId=none`)
+    await exchange("GET", `${order}/events`, `${placed}/events`)
+
+    expect((await exchange("DELETE", one, path))!.body).toMatchObject({ keyDestroyed: true, orders: 2 })
+    expect((await exchange("DELETE", one, path))!.status).toBe(410)
+    for (const query of ["", "?view=full", "?version=1"]) expect((await exchange("GET", one, `${path}${query}`))!.status).toBe(410)
+    expect((await exchange("GET", order, `${placed}?view=full`))!.body.shippingAddress).toBeNull()
+    expect((await place([{ productId: product, quantity: 1 }]))!.body.type).toBe("/problems/customer-erased")
   })
 
   test("what the document refuses of a body, the service refuses, and the other way round", async () => {

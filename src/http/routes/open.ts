@@ -8,7 +8,7 @@ import { RetryQueue } from "../../domain/sync/RetryQueue.ts"
 import { healthOperation, metricsOperation, problemOperation, readyOperation } from "../openapi/open.ts"
 import { HttpProblem, PROBLEMS } from "../problems.ts"
 import type { ProblemType } from "../problems.ts"
-import { json, NO_STORE } from "../respond.ts"
+import { json, NO_STORE, PRIVATE } from "../respond.ts"
 import type { Reply } from "../respond.ts"
 import type { Route } from "../route.ts"
 
@@ -50,7 +50,7 @@ export const openRoutes = Effect.gen(function*() {
       handle: async ({ c }) => {
         const name = c.req.param("name")!
         if (!Object.hasOwn(PROBLEMS, name)) throw new HttpProblem("not-found", "There is no such problem.")
-        return { status: 200, headers: { "Content-Type": "text/html; charset=UTF-8" }, body: String(await page(name, PROBLEMS[name as keyof typeof PROBLEMS])) }
+        return { status: 200, headers: { "Content-Type": "text/html; charset=UTF-8", "Cache-Control": PRIVATE }, body: String(await page(name, PROBLEMS[name as keyof typeof PROBLEMS])) }
       }
     }
   ] satisfies readonly Route[]

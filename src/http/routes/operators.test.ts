@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, test } from "vitest"
 import { eventually } from "../../../test/support/eventually.ts"
 import { openHttp } from "../../../test/support/http.ts"
 import type { Http } from "../../../test/support/http.ts"
+import { newPerson } from "../../../test/support/persons.ts"
 import { behindProxy, freshDatabase, freshRedis, run } from "../../../test/support/services.ts"
 import { Cache } from "../../domain/cache/Cache.ts"
 import { Keyspace } from "../../domain/cache/Keyspace.ts"
@@ -105,6 +106,28 @@ describe("an entity explained", () => {
     damaged.write("z", 45, "latin1")
     await force(id, damaged)
     expect(await explain(id)).toMatchObject({ verdict: "undecodable", entry: null, lease: false })
+  })
+
+  test("of a sealed kind shows its tier and the key that sealed it; altered it is undecodable, and an older one put back is behind", async () => {
+    const path = (id: string) => `/ops/entries/customer/${id}`, cache = http.services.get(Cache)
+    const { id } = (await http.ask("POST", "/v1/customers", { body: newPerson() })).json
+    const key = http.services.get(Keyspace).keyOf("customer", id), stands = async () => Buffer.from((await cache.describe(key)).value!)
+    const put = async (value: Uint8Array) => {
+      await cache.evict(key)
+      await cache.lease([key], "forced")
+      await cache.store([{ key, value, lease: "forced", ttlMilliseconds: 60_000 }])
+    }
+    expect((await http.ask("GET", path(id))).json).toMatchObject({ verdict: "consistent", entry: { tier: 3, keyId: 1, versionId: 1 } })
+    const first = await stands(), altered = Buffer.from(first)
+    altered[altered.length - 1]! ^= 1
+    await put(altered)
+    expect((await http.ask("GET", path(id))).json).toMatchObject({ verdict: "undecodable", entry: null })
+    await put(first)
+    await http.ask("PATCH", `/v1/customers/${id}`, { body: { marketingConsent: false } })
+    await put(first)
+    expect((await http.ask("GET", path(id))).json).toMatchObject({ verdict: "behind", row: { versionId: 2 }, entry: { versionId: 1, tier: 3 } })
+    expect((await http.ask("GET", `/v1/customers/${id}`)).json).toMatchObject({ versionId: 2, marketingConsent: false })
+    expect((await http.ask("GET", path(id))).json).toMatchObject({ verdict: "consistent", entry: { versionId: 2 } })
   })
 
   test("that never was is consistent with an absence, and one that was deleted with a tombstone", async () => {

@@ -2,7 +2,7 @@ import { Effect, Schema } from "effect"
 import { Audit } from "../../domain/audit/Audit.ts"
 import { Cache, isLease } from "../../domain/cache/Cache.ts"
 import { CacheAccess } from "../../domain/cache/CacheAccess.ts"
-import { decodeEntry } from "../../domain/cache/Entry.ts"
+import { Entries } from "../../domain/cache/Entries.ts"
 import type { Entry } from "../../domain/cache/Entry.ts"
 import { Keyspace } from "../../domain/cache/Keyspace.ts"
 import type { Kind } from "../../domain/Kind.ts"
@@ -11,18 +11,19 @@ import type { Row } from "../../domain/ledger/Ledger.ts"
 import { Outbox } from "../../domain/ledger/Outbox.ts"
 import { formatPosition } from "../../domain/ledger/Position.ts"
 import { Metrics } from "../../domain/observe/Metrics.ts"
+import { NOT_IN_BACKUPS, SubjectKeys } from "../../domain/secrets/SubjectKeys.ts"
 import { RelayLag } from "../../domain/sync/RelayLag.ts"
 import { Replay } from "../../domain/sync/Replay.ts"
 import { RetryQueue } from "../../domain/sync/RetryQueue.ts"
 import { bodyOf } from "../Exchange.ts"
 import type { Exchange } from "../Exchange.ts"
 import { discardOperation, evictOperation, explainOperation, queueSizeOperation, replayOperation, retryQueueOperation, statsOperation } from "../openapi/operators.ts"
-import { HttpProblem } from "../problems.ts"
+import { HttpProblem, invalid } from "../problems.ts"
 import { cursor, formatCursor, Id, limit, nextLink, optional, queryOf, uuid } from "../query.ts"
 import { json, noContent, NO_STORE } from "../respond.ts"
 import type { Reply } from "../respond.ts"
 import type { Route } from "../route.ts"
-import { invalid, valid } from "../validate.ts"
+import { valid } from "../validate.ts"
 
 const STATES = ["due", "delayed", "dead"] as const
 const LAST_EVENTS = 20
@@ -59,7 +60,9 @@ const verdictOf = (row: Row | undefined, entry: Entry | null, damaged: boolean) 
 export const operatorRoutes = (kinds: readonly Kind[]) =>
   Effect.gen(function*() {
     const queue = yield* RetryQueue, replay = yield* Replay, lag = yield* RelayLag, ledger = yield* Ledger, outbox = yield* Outbox
-    const cache = yield* Cache, access = yield* CacheAccess, keyspace = yield* Keyspace, metrics = yield* Metrics, audit = yield* Audit
+    const cache = yield* Cache, access = yield* CacheAccess, keyspace = yield* Keyspace, entries = yield* Entries, metrics = yield* Metrics, audit = yield* Audit
+    const { backups } = yield* SubjectKeys
+    const database = { name: "postgresql", capabilities: backups === "unreadable" ? [] : [NOT_IN_BACKUPS] }
     const run = Effect.runPromiseWith(yield* Effect.context<never>())
 
     const replayOf = replayRequest(kinds)
@@ -85,7 +88,7 @@ export const operatorRoutes = (kinds: readonly Kind[]) =>
         queue: size,
         relay: { lagEvents: size.relayLagEvents, lagSeconds: size.relayLagSeconds },
         lastVerification: null,
-        providers: { cache: { name: cache.name, capabilities: cache.capabilities }, database: { name: "postgresql", capabilities: [] } },
+        providers: { cache: { name: cache.name, capabilities: cache.capabilities }, database },
         epoch
       }
     })
@@ -128,7 +131,8 @@ export const operatorRoutes = (kinds: readonly Kind[]) =>
       const records = await run(outbox.history(kind, id, Math.max(0, (row?.version ?? 0) - LAST_EVENTS), Number.MAX_SAFE_INTEGER, LAST_EVENTS))
       const { value, ttlMilliseconds } = described
       const lease = value !== null && isLease(value)
-      const entry = value === null ? null : decodeEntry(value)
+      // One that is older than what this process has seen is explained as what it is: behind.
+      const entry = value === null ? null : entries.open(kind, id, value)
       return json(200, {
         row: row === undefined ? null : { versionId: row.version, updatedAtNs: row.updatedAtNs, deleted: row.state === null },
         entry: entry === null ? null : {

@@ -32,7 +32,7 @@ describe("a token", () => {
     await changeEpoch(1_000)
     const made = await create(http), path = `/v1/products/${made.json.id}`
     await database.query("delete from database_epochs where epoch = (select max(epoch) from database_epochs)")
-    for (const asked of [path, "/v1/products"]) {
+    for (const asked of [path, "/v1/products", `${path}?version=1`, `${path}/events`]) {
       const answer = await http.ask("GET", asked, { headers: { "consistency-token": made.headers.get("consistency-token")!, "cache-control": "no-cache" } })
       expect(answer, asked).toMatchObject({ status: 412, json: { type: "/problems/consistency-token-unknown" } })
     }

@@ -6,7 +6,7 @@ import type { Http } from "../../../test/support/http.ts"
 import { behindProxy, freshDatabase, freshRedis, run } from "../../../test/support/services.ts"
 import { ApiKeys } from "../../domain/access/ApiKeys.ts"
 import { Cache } from "../../domain/cache/Cache.ts"
-import { refused } from "../../domain/Kind.ts"
+import { invalid, refused } from "../../domain/Kind.ts"
 import { product } from "../../domain/kinds/product.ts"
 
 let database: Awaited<ReturnType<typeof freshDatabase>>
@@ -109,9 +109,29 @@ test("while the cache is away a change is queued, and answers as it always does"
   expect((await http.ask("GET", `/v1/products/${id}`)).json.name).toBe("Torch")
 })
 
-test("an item of a batch that the domain refuses is a problem of that item", async () => {
-  const strict: typeof product = { ...product, decide: (command, input, state) => input["stock"] === 1 ? refused("invalid", "One is too few.") : product.decide(command, input, state) }
+test("an item of a batch that the domain refuses, or finds something wrong with, is a problem of that item, with pointers into the request", async () => {
+  const strict: typeof product = {
+    ...product,
+    decide: (command, input, state, world) =>
+      input["stock"] === 1 ? refused("invalid", "One is too few.")
+      : input["stock"] === 3 ? invalid([{ pointer: "#/stock", detail: "must not be 3" }])
+      : product.decide(command, input, state, world)
+  }
   const http = await openHttp({ database: database.url, served: [strict] })
-  const { json } = await http.ask("POST", "/v1/products/batch", { body: { items: [lamp(), { ...lamp(), stock: 2 }] } })
-  expect(json.results).toMatchObject([{ status: 409, problem: { type: "/problems/invalid" } }, { status: 201 }])
+  const { json } = await http.ask("POST", "/v1/products/batch", { body: { items: [lamp(), { ...lamp(), stock: 2 }, { ...lamp(), stock: 3 }] } })
+  expect(json.results).toMatchObject([
+    { status: 409, problem: { type: "/problems/invalid" } }, { status: 201 },
+    { status: 422, problem: { type: "/problems/invalid", status: 422, errors: [{ pointer: "#/items/2/stock", detail: "must not be 3" }] } }
+  ])
+})
+
+test("an item of a batch that cannot be held is invalid by pointers into the request", async () => {
+  const strict: typeof product = { ...product, decide: (command, input, state, world) => input["stock"] === 1 ? invalid([{ pointer: "#/stock", detail: "is too few" }, { pointer: "#", detail: "is odd" }]) : product.decide(command, input, state, world) }
+  const http = await openHttp({ database: database.url, served: [strict] })
+  const { json } = await http.ask("POST", "/v1/products/batch", { body: { items: [{ ...lamp(), stock: 2 }, { ...lamp(), stock: 1 }, { ...lamp(), name: "" }] } })
+  expect(json.results).toMatchObject([
+    { status: 201 },
+    { status: 422, problem: { type: "/problems/invalid", status: 422, errors: [{ pointer: "#/items/1/stock", detail: "is too few" }, { pointer: "#/items/1", detail: "is odd" }] } },
+    { status: 422, problem: { errors: [{ pointer: "#/items/2/name" }] } }
+  ])
 })
