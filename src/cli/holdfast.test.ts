@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, stat } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import pg from "pg"
-import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest"
+import { afterAll, beforeAll, expect, inject, onTestFinished, test, vi } from "vitest"
 import { createDatabase, dropDatabase } from "../../test/support/database.ts"
 import { startRedis } from "../../test/support/redis.ts"
 import { startEmbeddedPostgres } from "../infrastructure/embedded/EmbeddedPostgres.ts"
@@ -16,7 +16,7 @@ const run = async (environment: Readonly<Record<string, string>>, ...args: reado
 
 const NOWHERE = "redis://127.0.0.1:1"
 let url: string
-const here = () => ({ DATABASE_URL: url, REDIS_URL: NOWHERE })
+const here = () => ({ DATABASE_URL: url, KEYRING_FILE: inject("keyringFile"), REDIS_URL: NOWHERE })
 
 const ask = async (text: string, values: readonly unknown[] = []) => {
   const client = new pg.Client({ connectionString: url })
@@ -47,6 +47,22 @@ test("migrate says what it applied, and a second one changes nothing", async () 
   expect(first).toMatchObject({ code: 0, err: "" })
   expect(first.out).toMatch(/^Migration applied: 0001_create_entities\.sql\n[^]*\nThe database is up to date\.\n$/)
   expect(await run({ DATABASE_URL: fresh }, "migrate")).toEqual({ code: 0, out: "The database is up to date.\n", err: "" })
+})
+
+test("migrate brings the database of the keys up to date as well, where it is another", async () => {
+  const [data, keys] = [await createDatabase(), await createDatabase()]
+  onTestFinished(async () => void await Promise.all([dropDatabase(data), dropDatabase(keys)]))
+  const { code, out } = await run({ DATABASE_URL: data, SUBJECT_KEYS_URL: keys }, "migrate")
+  expect([code, out.includes("Migration applied: 0001_create_subject_keys.sql")]).toEqual([0, true])
+  const { err } = await run({ DATABASE_URL: data, SUBJECT_KEYS_URL: "postgres://somebody:opensesame@127.0.0.1:1/x" }, "migrate")
+  expect(err).toMatch(/cannot be reached: .*ECONNREFUSED.* at SUBJECT_KEYS_URL/)
+  expect(err).not.toContain("opensesame")
+})
+
+test("what opens entries asks for the keyring, and nothing else does", async () => {
+  const without = { DATABASE_URL: url, REDIS_URL: NOWHERE }
+  expect(await run(without, "queue", "replay", "--dry-run")).toEqual({ code: 1, out: "", err: "KEYRING_FILE is needed: name the keyring of the service.\n" })
+  for (const args of [["queue", "ls"], ["api-keys", "list"], ["migrate"]]) expect((await run(without, ...args)).code).toBe(0)
 })
 
 test("a database that was not migrated is refused, with what to run", async () => {
@@ -154,7 +170,7 @@ test("a dry run compares with the cache, and changes nothing", async () => {
   const redis = await startRedis()
   onTestFinished(redis.stop)
   const before = await ask("select * from sync_retry_queue order by entity_id")
-  const selected = await run({ DATABASE_URL: url, REDIS_URL: redis.url }, "queue", "replay", "--dry-run")
+  const selected = await run({ ...here(), REDIS_URL: redis.url }, "queue", "replay", "--dry-run")
   expect(selected).toEqual({ code: 0, out: "205 selected: 205 would be stored, 0 are current already.\n", err: "" })
   expect(await ask("select * from sync_retry_queue order by entity_id")).toEqual(before)
   expect(await redis.cli("DBSIZE")).toBe(0)
@@ -163,7 +179,7 @@ test("a dry run compares with the cache, and changes nothing", async () => {
 test("where there is no cache to compare with, a dry run says so", async () => {
   await owe()
   expect((await run(here(), "queue", "replay", "--dry-run")).out).toBe("205 selected. Not compared: the cache cannot be reached.\n")
-  const inMemory = await run({ DATABASE_URL: url, CACHE_PROVIDER: "memory" }, "queue", "replay", "--dry-run", "--kind", "product", "--id", ids[1]!)
+  const inMemory = await run({ DATABASE_URL: url, KEYRING_FILE: inject("keyringFile"), CACHE_PROVIDER: "memory" }, "queue", "replay", "--dry-run", "--kind", "product", "--id", ids[1]!)
   expect(inMemory.out).toMatch(/^1 selected\. Not compared: the cache is in the memory of the service/)
 })
 
@@ -176,6 +192,10 @@ test("without DATABASE_URL a command starts the embedded Postgres for its moment
   const listed = await run({ HOLDFAST_FOLDER }, "api-keys", "list")
   expect(listed.code).toBe(0)
   expect(listed.out).toContain(" first ")
+  // The keyring beside the data is the service's; one is made where there is none.
+  const dry = () => run({ HOLDFAST_FOLDER, REDIS_URL: NOWHERE }, "queue", "replay", "--dry-run")
+  expect((await dry()).err).toContain("A keyring was made")
+  expect(await dry()).toMatchObject({ code: 0, out: "0 selected. Not compared: the cache cannot be reached.\n", err: expect.not.stringContaining("A keyring was made") })
   // What a server leaves behind that was killed is no server.
   server.kill("SIGKILL")
   await server.stop()

@@ -9,7 +9,7 @@ import { Replay } from "../domain/sync/Replay.ts"
 import { RetryQueue } from "../domain/sync/RetryQueue.ts"
 import type { RetryCursor, RetryRow, RetryState, Selection } from "../domain/sync/RetryQueue.ts"
 import { layerServices } from "../infrastructure/live.ts"
-import { withDatabase, withTools } from "./database.ts"
+import { withKeyring, withTools } from "./database.ts"
 import type { Surroundings } from "./holdfast.ts"
 import { rowOf } from "./rowOf.ts"
 
@@ -47,7 +47,7 @@ const ELSEWHERE = new CacheUnavailable({ reason: "the cache is in the memory of 
 const MOST_COUNTED = 10_000
 
 const dryRun = (surroundings: Surroundings, selection: Selection | null): Promise<string> =>
-  withDatabase(surroundings, (running) =>
+  withKeyring(surroundings, (running) =>
     Effect.runPromise((running.REDIS_URL === null ? Effect.fail(ELSEWHERE) : preview(selection)).pipe(
       Effect.catchTag("CacheUnavailable", ({ reason }) => Effect.flatMap(RetryQueue, (queue) =>
         Effect.map(queue.select(selection, MOST_COUNTED), ({ length }) => `${length} selected. Not compared: ${reason}.`))),
