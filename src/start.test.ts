@@ -1,10 +1,14 @@
 import { connect } from "node:net"
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest"
+import { Effect } from "effect"
+import pg from "pg"
+import { afterEach, beforeEach, describe, expect, inject, test, vi } from "vitest"
 import { eventually } from "../test/support/eventually.ts"
 import { createDatabase, dropDatabase } from "../test/support/database.ts"
 import { freePort } from "../test/support/processes.ts"
 import { startRedis } from "../test/support/redis.ts"
 import type { RedisServer } from "../test/support/redis.ts"
+import { Log } from "./domain/observe/Log.ts"
+import { migrate } from "./infrastructure/postgres/migrate.ts"
 import { start } from "./start.ts"
 import type { Started } from "./start.ts"
 
@@ -20,13 +24,23 @@ afterEach(async () => {
   await dropDatabase(database)
 })
 
-const environment = (more: Record<string, string> = {}) => ({ DATABASE_URL: database, REDIS_URL: redis.url, PORT: "0", LOG_LEVEL: "silent", BOOTSTRAP_API_KEY: KEY, ...more })
+const environment = (more: Record<string, string> = {}) => ({ DATABASE_URL: database, KEYRING_FILE: inject("keyringFile"), REDIS_URL: redis.url, PORT: "0", LOG_LEVEL: "silent", BOOTSTRAP_API_KEY: KEY, ...more })
 const started = async (role: "all" | "api" | "relay", more: Record<string, string> = {}): Promise<Started> => {
   const one = await start(role, environment(more))
   undo.push(one.stop)
   return one
 }
 const statusOf = async (url: string) => (await fetch(url, { headers: { authorization: `Bearer ${KEY}` } })).status
+const query = async (text: string): Promise<any[]> => {
+  const client = new pg.Client({ connectionString: database })
+  await client.connect()
+  try {
+    return (await client.query(text)).rows
+  } finally {
+    await client.end()
+  }
+}
+const silent = Log.of({ debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined })
 const refused = (url: string) => expect(fetch(url)).rejects.toThrow()
 
 describe("a start", () => {
@@ -94,9 +108,48 @@ describe("what cannot start says why, and leaves nothing behind", () => {
     await expect(start("all", environment({ CACHE_PARTITIONS: "32" }))).rejects.toThrow("64 partitions")
   })
 
+  test("keys of persons that the configuration has in another place, with what to run", async () => {
+    await expect(start("all", environment({ SUBJECT_KEYS_URL: "postgres://127.0.0.1:1/x" }))).rejects.toThrow("another place than at the last migration. Run `npm run migrate`")
+  })
+
+  test("a database of the keys that was not migrated, or cannot be reached, and which of the two it is", async () => {
+    await query("update installation set subject_keys_apart = true")
+    const empty = await createDatabase()
+    undo.push(() => dropDatabase(empty))
+    await expect(start("all", environment({ SUBJECT_KEYS_URL: empty }))).rejects.toThrow(/The database at SUBJECT_KEYS_URL lacks.*npm run migrate/)
+    await expect(start("all", environment({ SUBJECT_KEYS_URL: `postgres://127.0.0.1:${await freePort()}/x` }))).rejects.toMatchObject({ _tag: "DatabaseUnavailable", reason: "ECONNREFUSED at SUBJECT_KEYS_URL" })
+  })
+
   test("a database that cannot be reached", async () => {
     await expect(start("all", environment({ DATABASE_URL: `postgres://127.0.0.1:${await freePort()}/x` }))).rejects.toMatchObject({ _tag: "DatabaseUnavailable" })
   })
+})
+
+test("a start with a database of its own for the keys erases again whom a restored database has back, before it is ready", async () => {
+  const keys = await createDatabase()
+  undo.push(() => dropDatabase(keys))
+  await Effect.runPromise(migrate(database, { partitions: 64, log: silent, subjectKeysUrl: keys }))
+  const more = { SUBJECT_KEYS_URL: keys }
+  const headers = { authorization: `Bearer ${KEY}`, "content-type": "application/json" }
+  const first = await started("all", more)
+  const { id } = await (await fetch(`${first.url}/v1/customers`, { method: "POST", headers, body: JSON.stringify({ name: "Maria", email: "maria@example.org", marketingConsent: true }) })).json() as { id: string }
+  await query("create table backup as select * from customers")
+  const erased = await fetch(`${first.url}/v1/customers/${id}`, { method: "DELETE", headers })
+  expect([erased.status, (await erased.json() as { backups: string }).backups]).toEqual([200, "unreadable"])
+  const stats = await (await fetch(`${first.url}/ops/stats`, { headers })).json() as { providers: { database: unknown } }
+  expect(stats.providers.database).toEqual({ name: "postgresql", capabilities: [] })
+  await first.stop()
+  for (const text of ["delete from customers", "delete from outbox where version_id > 1", "insert into customers select * from backup"]) await query(text)
+  expect(await query("select id from customers where deleted_at is null and personal is not null")).toEqual([{ id }])
+  const second = await started("all", more)
+  expect(await query("select id from customers where deleted_at is null or personal is not null or certificate is null")).toEqual([])
+  expect((await fetch(`${second.url}/v1/customers/${id}`, { headers })).status).toBe(410)
+})
+
+test("without one the operators are shown that an erasure does not reach the backups", async () => {
+  const { url } = await started("all")
+  const stats = await (await fetch(`${url}/ops/stats`, { headers: { authorization: `Bearer ${KEY}` } })).json() as { providers: { database: unknown } }
+  expect(stats.providers.database).toEqual({ name: "postgresql", capabilities: ["erasure: not in backups"] })
 })
 
 describe("a stop", () => {
@@ -184,14 +237,6 @@ describe("a process", () => {
     expect(said.join("")).toBe("Holdfast cannot start; the database cannot be reached: ECONNREFUSED\n")
   })
 
-  const connections = async () => {
-    const { default: pg } = await import("pg")
-    const client = new pg.Client({ connectionString: database })
-    await client.connect()
-    try {
-      return (await client.query("select count(*)::integer as others from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()")).rows[0].others as number
-    } finally {
-      await client.end()
-    }
-  }
+  const connections = async () =>
+    (await query("select count(*)::integer as others from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"))[0].others as number
 })

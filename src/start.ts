@@ -1,21 +1,22 @@
-import { existsSync } from "node:fs"
-import { join } from "node:path"
 import { serve } from "@hono/node-server"
 import type { Server } from "node:http"
 import { Effect, Layer, ManagedRuntime } from "effect"
 import type { Hono } from "hono"
 import { CacheAccess } from "./domain/cache/CacheAccess.ts"
+import { Erasure } from "./domain/erasure/Erasure.ts"
 import { kinds } from "./domain/kinds/kinds.ts"
 import { Log } from "./domain/observe/Log.ts"
+import { NOT_IN_BACKUPS, SubjectKeys } from "./domain/secrets/SubjectKeys.ts"
 import { Apps } from "./http/app.ts"
 import { readConfiguration } from "./infrastructure/configuration/readConfiguration.ts"
 import type { Configuration, Environment } from "./infrastructure/configuration/readConfiguration.ts"
-import { writeKeyring } from "./infrastructure/crypto/keyringFile.ts"
+import { keyringIn } from "./infrastructure/crypto/keyringFile.ts"
 import { startEmbeddedPostgres } from "./infrastructure/embedded/EmbeddedPostgres.ts"
 import { layerRelaying, layerServices } from "./infrastructure/live.ts"
 import type { Running } from "./infrastructure/live.ts"
 import { layerPinoLog } from "./infrastructure/logging/PinoLog.ts"
 import { migrate } from "./infrastructure/postgres/migrate.ts"
+import { layerErasures } from "./jobs/erasures.ts"
 import { layerRelayLanes } from "./jobs/relayLanes.ts"
 import { layerReplayer } from "./jobs/replayer.ts"
 import { layerUpkeep } from "./jobs/upkeep.ts"
@@ -32,29 +33,21 @@ export interface Started {
 
 const PATIENCE = 10_000
 
-/** The keyring beside the embedded database; made where there is none. */
-const keyring = ({ HOLDFAST_FOLDER }: Configuration, log: Log["Service"]): string => {
-  const path = join(HOLDFAST_FOLDER, "keyring.json")
-  if (!existsSync(path)) {
-    writeKeyring(path)
-    log.warn("A keyring was made: who loses it loses what is sealed with it", { path })
-  }
-  return path
-}
-
 /** The database to run on: the one that is named, or an embedded one, migrated. */
 const database = async (configuration: Configuration, log: Log["Service"]): Promise<{ readonly running: Running; readonly stop: () => Promise<void> }> => {
-  const { DATABASE_URL } = configuration
-  if (DATABASE_URL !== null) return { running: { ...configuration, DATABASE_URL, embedded: false }, stop: async () => {} }
-  const postgres = await startEmbeddedPostgres({ folder: configuration.HOLDFAST_FOLDER, persistent: true })
+  const { DATABASE_URL, KEYRING_FILE, HOLDFAST_FOLDER, SUBJECT_KEYS_URL } = configuration
+  // A configuration that names a database and no keyring was refused.
+  if (DATABASE_URL !== null) return { running: { ...configuration, DATABASE_URL, KEYRING_FILE: KEYRING_FILE!, embedded: false }, stop: async () => {} }
+  const postgres = await startEmbeddedPostgres({ folder: HOLDFAST_FOLDER, persistent: true })
   try {
-    await Effect.runPromise(migrate(postgres.url, { partitions: configuration.CACHE_PARTITIONS, log }))
+    await Effect.runPromise(migrate(postgres.url, { partitions: configuration.CACHE_PARTITIONS, log, subjectKeysUrl: SUBJECT_KEYS_URL }))
+    const keyring = KEYRING_FILE ?? keyringIn(HOLDFAST_FOLDER, (path) => log.warn("A keyring was made: who loses it loses what is sealed with it", { path }))
+    log.info("Embedded PostgreSQL is running", { dataFolder: postgres.dataFolder })
+    return { running: { ...configuration, DATABASE_URL: postgres.url, KEYRING_FILE: keyring, embedded: true }, stop: postgres.stop }
   } catch (error) {
     await postgres.stop()
     throw error
   }
-  log.info("Embedded PostgreSQL is running", { dataFolder: postgres.dataFolder })
-  return { running: { ...configuration, DATABASE_URL: postgres.url, KEYRING_FILE: configuration.KEYRING_FILE ?? keyring(configuration, log), embedded: true }, stop: postgres.stop }
 }
 
 const listen = (app: Hono, hostname: string, port: number): Promise<{ readonly server: Server; readonly url: string }> =>
@@ -83,6 +76,14 @@ const close = (server: Server, closeStreams: () => void): Promise<void> =>
 const settled = Effect.flatMap(CacheAccess, (access) =>
   Effect.sleep("20 millis").pipe(Effect.repeat({ while: () => access.state() === "half-open" }), Effect.timeoutOption("4 seconds")))
 
+/** Who was erased stays erased: a backup of the data does not know of it, their list beside the keys does. */
+const eraseAgain = Effect.gen(function*() {
+  const { backups } = yield* SubjectKeys, erasure = yield* Erasure, log = yield* Log
+  if (backups === "keys-share-backup") return
+  const erased = yield* erasure.restore
+  if (erased > 0) log.warn("Persons came back with a restored database and were erased again", { persons: erased })
+})
+
 /** Starts a process of Holdfast; `more` is what no variable sets. Rejects with one message that says everything that is wrong. */
 export const start = async (role: Role, environment: Environment, more: Pick<Running, "shortestDeadlineMilliseconds"> = {}): Promise<Started> => {
   const configuration = readConfiguration(environment, role)
@@ -94,7 +95,7 @@ export const start = async (role: Role, environment: Environment, more: Pick<Run
     database: configuration.DATABASE_URL === null ? "embedded PostgreSQL" : "PostgreSQL",
     cache: configuration.REDIS_URL === null ? "memory" : "Redis"
   })
-  if (configuration.DATABASE_URL !== null && configuration.KEYRING_FILE === null) log.info("There are no sessions: they need KEYRING_FILE")
+  if (configuration.SUBJECT_KEYS_URL === null) log.warn(NOT_IN_BACKUPS, { why: "the keys of persons are in the same database as the data: SUBJECT_KEYS_URL names another" })
   if (configuration.BOOTSTRAP_API_KEY !== null) log.warn("BOOTSTRAP_API_KEY is set: it has every scope")
 
   const undo: (() => Promise<void>)[] = [() => logging.dispose()]
@@ -105,11 +106,12 @@ export const start = async (role: Role, environment: Environment, more: Pick<Run
     const { running, stop: stopDatabase } = await database(configuration, log)
     undo.push(stopDatabase)
     const services = layerServices({ ...running, ...more }).pipe(Layer.provideMerge(Layer.succeed(Log, log)))
-    const jobs = Layer.mergeAll(layerRelayLanes, layerReplayer, layerUpkeep).pipe(Layer.provide(layerRelaying(running)))
+    const jobs = Layer.mergeAll(layerRelayLanes, layerReplayer, layerUpkeep, layerErasures()).pipe(Layer.provide(layerRelaying(running)))
     const http = Apps.layer(kinds, { opsPort: OPS_PORT !== null })
     const runtime = ManagedRuntime.make((role === "api" ? http : Layer.merge(http, jobs)).pipe(Layer.provideMerge(services)))
     undo.push(() => runtime.dispose())
     const apps = await runtime.runPromise(Effect.service(Apps))
+    await runtime.runPromise(eraseAgain)
     const servers: Server[] = []
     undo.push(async () => { await Promise.all(servers.map((server) => close(server, apps.closeStreams))) })
     const at = async (app: Hono | null, port: number): Promise<string | null> => {

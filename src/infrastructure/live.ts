@@ -3,15 +3,21 @@ import { IssuedTokens } from "../domain/access/IssuedTokens.ts"
 import { RateLimiter } from "../domain/access/RateLimiter.ts"
 import { CacheAccess } from "../domain/cache/CacheAccess.ts"
 import { layerCacheReturn } from "../domain/cache/CacheReturn.ts"
+import { Entries } from "../domain/cache/Entries.ts"
 import { Keyspace } from "../domain/cache/Keyspace.ts"
 import { Commands } from "../domain/Commands.ts"
-import { kinds } from "../domain/kinds/kinds.ts"
+import { Disclosures } from "../domain/Disclosures.ts"
+import { Erasure } from "../domain/erasure/Erasure.ts"
+import type { Kind } from "../domain/Kind.ts"
+import { kinds as allKinds } from "../domain/kinds/kinds.ts"
 import { Queries } from "../domain/Queries.ts"
+import { PersonalData } from "../domain/secrets/PersonalData.ts"
+import { Sessions } from "../domain/sessions/Sessions.ts"
 import { Purge } from "../domain/sync/Purge.ts"
 import { Relay } from "../domain/sync/Relay.ts"
-import { Sessions } from "../domain/sessions/Sessions.ts"
 import { RelayLag } from "../domain/sync/RelayLag.ts"
 import { Replay } from "../domain/sync/Replay.ts"
+import { RowsCheck } from "../domain/sync/RowsCheck.ts"
 import { WriteThrough } from "../domain/sync/WriteThrough.ts"
 import type { Configuration } from "./configuration/readConfiguration.ts"
 import { layerFileKeyring } from "./crypto/FileKeyring.ts"
@@ -26,57 +32,80 @@ import { checkSchema } from "./postgres/migrate.ts"
 import { Postgres } from "./postgres/Postgres.ts"
 import { layerPostgresApiKeys } from "./postgres/PostgresApiKeys.ts"
 import { layerPostgresAudit } from "./postgres/PostgresAudit.ts"
+import { layerPostgresErasures } from "./postgres/PostgresErasures.ts"
 import { layerPostgresLedger } from "./postgres/PostgresLedger.ts"
 import { layerPostgresOutbox } from "./postgres/PostgresOutbox.ts"
 import { layerPostgresRetryQueue } from "./postgres/PostgresRetryQueue.ts"
+import { layerPostgresSubjectKeys } from "./postgres/PostgresSubjectKeys.ts"
 import { layerPostgresUpkeep } from "./postgres/PostgresUpkeep.ts"
 import { layerRedisCache } from "./redis/RedisCache.ts"
 import { layerRedisSessionStore } from "./redis/RedisSessionStore.ts"
 
 /** A configuration whose database is known: the one named, or the embedded one that was started. */
-export interface Running extends Configuration {
-  readonly DATABASE_URL: string
-  readonly embedded: boolean
+export interface Located extends Configuration { readonly DATABASE_URL: string; readonly embedded: boolean }
+/** With the keyring that every process has. */
+export interface Running extends Located {
+  readonly KEYRING_FILE: string
   /** For an installation without load on a machine that stalls, whose cache is never to be passed over; no variable sets it. */
   readonly shortestDeadlineMilliseconds?: number | undefined
 }
 
 /** The registry of providers: which port is kept by what. */
 const layerCache = ({ REDIS_URL }: Running) => REDIS_URL === null ? layerMemoryCache() : layerRedisCache({ url: REDIS_URL })
-const layerPostgres = ({ DATABASE_URL, DATABASE_POOL_MAX }: Running) => Postgres.layer({ url: DATABASE_URL, poolMax: DATABASE_POOL_MAX })
+const layerPostgres = ({ DATABASE_URL, DATABASE_POOL_MAX }: Located) => Postgres.layer({ url: DATABASE_URL, poolMax: DATABASE_POOL_MAX })
 
 // The key of a development machine is one only where nobody else can knock.
 const LOOPBACK = ["127.0.0.1", "::1", "localhost"]
-const layerKeys = ({ BOOTSTRAP_API_KEY, HOST, embedded }: Running) =>
+const layerKeys = ({ BOOTSTRAP_API_KEY, HOST, embedded }: Located) =>
   layerPostgresApiKeys({ bootstrapKey: BOOTSTRAP_API_KEY, devKey: embedded && LOOPBACK.includes(HOST) })
 
 const layerTokens = ({ JWT_ISSUER: issuer, JWT_AUDIENCE: audience, JWT_JWKS_URL: url }: Running) =>
   issuer === null ? IssuedTokens.none : layerJwtTokens({ issuer, audience: audience!, url: url! })
 
-/** Sessions are sealed, so without a keyring there are none. */
-const layerSessions = ({ KEYRING_FILE, REDIS_URL }: Running) =>
-  KEYRING_FILE === null ? Layer.empty : Sessions.layer.pipe(
-    Layer.provide(layerFileKeyring(readKeyring(KEYRING_FILE))),
-    Layer.provide(REDIS_URL === null ? layerMemorySessionStore : layerRedisSessionStore({ url: REDIS_URL }))
-  )
+const layerKeyring = ({ KEYRING_FILE }: Running) => layerFileKeyring(readKeyring(KEYRING_FILE))
+
+const layerSubjectKeys = ({ SUBJECT_KEYS_URL, DATABASE_URL }: Running) =>
+  layerPostgresSubjectKeys({ url: SUBJECT_KEYS_URL ?? DATABASE_URL, apart: SUBJECT_KEYS_URL !== null })
+
+// Before the keys are asked for: where they are not, nobody is to be asked for one.
+const checkInstallation = ({ CACHE_PARTITIONS, SUBJECT_KEYS_URL }: Running) =>
+  checkSchema({ partitions: CACHE_PARTITIONS, subjectKeysApart: SUBJECT_KEYS_URL !== null })
+
+const layerSessions = ({ REDIS_URL }: Running) =>
+  Sessions.layer.pipe(Layer.provide(REDIS_URL === null ? layerMemorySessionStore : layerRedisSessionStore({ url: REDIS_URL })))
 
 /** What the command line needs: keys and the queue. Needs `Log`. */
-export const layerTools = (running: Running) => Layer.mergeAll(layerKeys(running), layerPostgresRetryQueue).pipe(Layer.provideMerge(layerPostgres(running)))
+export const layerTools = (running: Located) => Layer.mergeAll(layerKeys(running), layerPostgresRetryQueue).pipe(Layer.provideMerge(layerPostgres(running)))
+
+/** What holds rows against events: the database and the keys, and no cache. Needs `Log`. Refuses a database whose schema is not this version's. */
+export const layerRowsCheck = (running: Running) =>
+  RowsCheck.layer.pipe(
+    Layer.provide(Layer.mergeAll(layerPostgresLedger, layerPostgresOutbox, PersonalData.layer)),
+    Layer.provide(Layer.mergeAll(Keyspace.layer(running.CACHE_PARTITIONS, allKinds), layerSubjectKeys(running))),
+    Layer.provide(layerKeyring(running)),
+    Layer.provide(Layer.effectDiscard(checkInstallation(running))),
+    Layer.provide(layerPostgres(running))
+  )
 
 /** Every service of a process that serves or relays. Needs `Log`. Refuses a database whose schema is not this version's. */
-export const layerServices = (running: Running) => {
+export const layerServices = (running: Running, kinds: readonly Kind[] = allKinds) => {
   const ttl = { ttlMilliseconds: running.CACHE_TTL_SECONDS * 1_000 }
   // Fewer than the pool has: reads that wait for Postgres must not keep writes from a connection.
   const lane = Math.max(2, Math.floor(running.DATABASE_POOL_MAX / 2))
-  const identified = Layer.unwrap(Effect.map(checkSchema({ partitions: running.CACHE_PARTITIONS }), ({ tokenSecret }) => layerNodeIdentifiers({ secret: tokenSecret })))
+  const identified = Layer.unwrap(Effect.map(checkInstallation(running), ({ tokenSecret }) => layerNodeIdentifiers({ secret: tokenSecret })))
   const ports = Layer.mergeAll(
-    layerCache(running), layerPostgresLedger, layerPostgresOutbox, layerKeys(running), layerPostgresRetryQueue, layerPostgresAudit, layerPostgresUpkeep
+    layerCache(running), layerPostgresLedger, layerPostgresOutbox, layerKeys(running), layerPostgresRetryQueue, layerPostgresAudit, layerPostgresUpkeep, layerPostgresErasures
   ).pipe(
-    Layer.provideMerge(Layer.mergeAll(identified, Keyspace.layer(running.CACHE_PARTITIONS), layerPrometheusMetrics())),
+    Layer.provideMerge(PersonalData.layer),
+    Layer.provideMerge(layerSubjectKeys(running)),
+    Layer.provideMerge(Layer.mergeAll(identified, Entries.layer, layerPrometheusMetrics())),
+    Layer.provideMerge(Keyspace.layer(running.CACHE_PARTITIONS, kinds)),
+    Layer.provideMerge(layerKeyring(running)),
     Layer.provideMerge(layerPostgres(running))
   )
-  const entrance = Layer.mergeAll(RateLimiter.layer(running.RATE_LIMIT_PER_SECOND), layerTokens(running), layerSessions(running))
-  return Layer.mergeAll(entrance, Commands.layer, Queries.layer({ ...ttl, lane, fallback: running.POSTGRES_FALLBACK_ENABLED }), RelayLag.layer, Replay.layer({ kinds, ...ttl }), layerCacheReturn).pipe(
+  const entrance = Layer.mergeAll(RateLimiter.layer(running.RATE_LIMIT_PER_SECOND), layerTokens(running))
+  return Layer.mergeAll(entrance, Erasure.layer({ kinds }).pipe(Layer.provideMerge(Commands.layer)), Disclosures.layer, Queries.layer({ ...ttl, lane, fallback: running.POSTGRES_FALLBACK_ENABLED }), RelayLag.layer, Replay.layer({ kinds, ...ttl }), layerCacheReturn).pipe(
+    Layer.provideMerge(layerSessions(running)),
     Layer.provideMerge(WriteThrough.layer(ttl)),
     Layer.provideMerge(CacheAccess.layer({
       attempts: running.FALLBACK_RETRY_ATTEMPTS, syncBudgetMilliseconds: running.SYNC_BUDGET_MS, shortestDeadlineMilliseconds: running.shortestDeadlineMilliseconds
@@ -87,7 +116,7 @@ export const layerServices = (running: Running) => {
 
 /** What a process that relays needs beside the services. */
 export const layerRelaying = (running: Running) =>
-  Relay.layer({ kinds, ttlMilliseconds: running.CACHE_TTL_SECONDS * 1_000 }).pipe(
+  Relay.layer({ kinds: allKinds, ttlMilliseconds: running.CACHE_TTL_SECONDS * 1_000 }).pipe(
     Layer.provideMerge(Purge.layer),
     Layer.merge(layerPgBossLeases({ url: running.DATABASE_URL }))
   )

@@ -7,8 +7,12 @@ import { BadConfiguration, readConfiguration } from "./readConfiguration.ts"
 import type { Environment, Process } from "./readConfiguration.ts"
 import { NOT_SUPPORTED, VARIABLES } from "./variables.ts"
 
-let folder: string
-beforeAll(() => { folder = mkdtempSync(join(tmpdir(), "holdfast-configuration-")) })
+let folder: string, KEYRING_FILE: string
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "holdfast-configuration-"))
+  KEYRING_FILE = join(folder, "ring.json")
+  writeKeyring(KEYRING_FILE)
+})
 afterAll(() => rmSync(folder, { recursive: true }))
 
 const DATABASE_URL = "postgres://holdfast:secret@db.example:5432/holdfast"
@@ -30,16 +34,16 @@ describe("what it runs on", () => {
     })
   })
   test("a database without a cache means Redis on this machine", () => {
-    expect(readConfiguration({ DATABASE_URL }, "api")).toMatchObject({ DATABASE_URL, REDIS_URL: "redis://127.0.0.1:6379" })
+    expect(readConfiguration({ DATABASE_URL, KEYRING_FILE }, "api")).toMatchObject({ DATABASE_URL, REDIS_URL: "redis://127.0.0.1:6379" })
     expect(readConfiguration({ CACHE_PROVIDER: "redis" }, "all")).toMatchObject({ DATABASE_URL: null, REDIS_URL: "redis://127.0.0.1:6379" })
   })
   test("what is named is taken, whatever a Redis URL looks like: an unusable one is a degraded start", () => {
-    expect(readConfiguration({ DATABASE_URL, REDIS_URL: "nonsense" }, "relay")).toMatchObject({ REDIS_URL: "nonsense" })
-    expect(readConfiguration({ DATABASE_URL, CACHE_PROVIDER: "memory" }, "all")).toMatchObject({ REDIS_URL: null })
-    expect(readConfiguration({ DATABASE_URL, DB_PROVIDER: "postgresql", CACHE_PROVIDER: "redis" }, "api")).toMatchObject({ DATABASE_URL })
+    expect(readConfiguration({ DATABASE_URL, KEYRING_FILE, REDIS_URL: "nonsense" }, "relay")).toMatchObject({ REDIS_URL: "nonsense" })
+    expect(readConfiguration({ DATABASE_URL, KEYRING_FILE, CACHE_PROVIDER: "memory" }, "all")).toMatchObject({ REDIS_URL: null })
+    expect(readConfiguration({ DATABASE_URL, KEYRING_FILE, DB_PROVIDER: "postgresql", CACHE_PROVIDER: "redis" }, "api")).toMatchObject({ DATABASE_URL })
   })
   test("a variable that is empty or blank counts as not set, and blanks around a value do not count", () => {
-    expect(readConfiguration({ PORT: "", HOST: "  ", DATABASE_URL: ` ${DATABASE_URL} `, REDIS_CLUSTER_ENABLED: "" }, "all")).toMatchObject({ PORT: 8080, HOST: "127.0.0.1", DATABASE_URL })
+    expect(readConfiguration({ PORT: "", HOST: "  ", DATABASE_URL: ` ${DATABASE_URL} `, KEYRING_FILE, REDIS_CLUSTER_ENABLED: "" }, "all")).toMatchObject({ PORT: 8080, HOST: "127.0.0.1", DATABASE_URL })
   })
 })
 
@@ -63,14 +67,27 @@ describe("what cannot be run is refused", () => {
     expect(faultsOf({ [name]: "false" })).toEqual([])
   })
   test("two names for the cache, a provider without its URL", () => {
-    expect(faultsOf({ DATABASE_URL, CACHE_PROVIDER: "memory", REDIS_URL: "redis://a" })).toEqual(["REDIS_URL is set, but CACHE_PROVIDER is memory: remove one of them"])
+    expect(faultsOf({ DATABASE_URL, KEYRING_FILE, CACHE_PROVIDER: "memory", REDIS_URL: "redis://a" })).toEqual(["REDIS_URL is set, but CACHE_PROVIDER is memory: remove one of them"])
     expect(faultsOf({ DB_PROVIDER: "postgresql" })).toEqual(["DB_PROVIDER is set, but DATABASE_URL is not"])
   })
   test.each<Process>(["api", "relay"])("an %s of two processes without what both can reach", (process) => {
-    expect(faultsOf({}, process)).toHaveLength(2)
-    expect(faultsOf({ DATABASE_URL, CACHE_PROVIDER: "memory" }, process)).toHaveLength(1)
-    expect(faultsOf({ REDIS_URL: "redis://a" }, process)).toEqual(["DATABASE_URL is needed by an api and a relay that are two processes"])
-    expect(faultsOf({ DATABASE_URL, REDIS_URL: "redis://a" }, process)).toEqual([])
+    expect(faultsOf({}, process)).toHaveLength(3)
+    expect(faultsOf({ DATABASE_URL, KEYRING_FILE, CACHE_PROVIDER: "memory" }, process)).toHaveLength(1)
+    expect(faultsOf({ KEYRING_FILE, REDIS_URL: "redis://a" }, process)).toEqual(["DATABASE_URL is needed by an api and a relay that are two processes"])
+    expect(faultsOf({ DATABASE_URL, KEYRING_FILE, REDIS_URL: "redis://a" }, process)).toEqual([])
+  })
+  test("nothing starts without a keyring but what is embedded, and the fault says how to make one; a tool asks for it where it needs it", () => {
+    const fault = [expect.stringMatching(/^KEYRING_FILE is needed.*npm run holdfast -- keys generate --file /)]
+    for (const process of ["all", "api", "relay"] as const) expect(faultsOf({ DATABASE_URL }, process)).toEqual(fault)
+    expect(faultsOf({}, "all")).toEqual([])
+    for (const environment of [{}, { DATABASE_URL }]) expect(faultsOf(environment, "tool")).toEqual([])
+  })
+  test("a database of the keys that is no other one: nothing would be apart", () => {
+    const fault = ["SUBJECT_KEYS_URL names the database of DATABASE_URL: name another, or leave it unset"]
+    for (const same of [DATABASE_URL, "postgresql://another@db.example/holdfast?sslmode=require"]) expect(faultsOf({ DATABASE_URL, KEYRING_FILE, SUBJECT_KEYS_URL: same })).toEqual(fault)
+    for (const other of ["postgres://db.example/keys", "postgres://keys.example/holdfast", "postgres://db.example:5433/holdfast"]) expect(faultsOf({ DATABASE_URL, KEYRING_FILE, SUBJECT_KEYS_URL: other })).toEqual([])
+    expect(faultsOf({ SUBJECT_KEYS_URL: "mysql://keys" })).toEqual(["SUBJECT_KEYS_URL must be a URL that begins with postgres:// or postgresql://"])
+    expect(faultsOf({ SUBJECT_KEYS_URL: DATABASE_URL })).toEqual([])
   })
   test("a keyring that cannot be used, with what is wrong with it", () => {
     const path = join(folder, "keyring.json")

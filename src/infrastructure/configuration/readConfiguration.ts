@@ -19,6 +19,11 @@ export type Process = "all" | "api" | "relay" | "tool"
 /** A configuration that cannot be run; the message lists every fault. */
 export class BadConfiguration extends Error {}
 
+const placeOf = (url: string): string => {
+  const { hostname, port, pathname } = new URL(url)
+  return `${hostname}:${port || "5432"}${pathname}`
+}
+
 /** Reads the environment. Throws `BadConfiguration` with every fault at once; values are never shown, for some are secret. */
 export const readConfiguration = (environment: Environment, process: Process): Configuration => {
   const faults: string[] = []
@@ -39,6 +44,12 @@ export const readConfiguration = (environment: Environment, process: Process): C
   if (database !== null && rest.DATABASE_URL === null) faults.push("DB_PROVIDER is set, but DATABASE_URL is not")
   const issuer = [rest.JWT_ISSUER, rest.JWT_AUDIENCE, rest.JWT_JWKS_URL]
   if (issuer.includes(null) && issuer.some((part) => part !== null)) faults.push("JWT_ISSUER, JWT_AUDIENCE and JWT_JWKS_URL go together: set all of them, or none")
+  if (rest.KEYRING_FILE === null && (process === "api" || process === "relay" || (process === "all" && rest.DATABASE_URL !== null))) {
+    faults.push("KEYRING_FILE is needed, the same by every process: `npm run holdfast -- keys generate --file keyring.json` makes one")
+  }
+  if (rest.DATABASE_URL && rest.SUBJECT_KEYS_URL && placeOf(rest.DATABASE_URL) === placeOf(rest.SUBJECT_KEYS_URL)) {
+    faults.push("SUBJECT_KEYS_URL names the database of DATABASE_URL: name another, or leave it unset")
+  }
   if (process === "api" || process === "relay") {
     if (memory) faults.push("CACHE_PROVIDER memory is for one process: an api and a relay that are two need redis")
     if (rest.DATABASE_URL === null) faults.push("DATABASE_URL is needed by an api and a relay that are two processes")

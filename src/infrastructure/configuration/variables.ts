@@ -78,7 +78,8 @@ export const VARIABLES = {
   POSTGRES_FALLBACK_ENABLED: flag("Whether reads go to Postgres while the cache is away. If not they are answered 503.", true),
   FALLBACK_RETRY_ATTEMPTS: number("Tries at the cache inside its deadline, with backoff from 2 ms.", 3, 1, 10),
   BOOTSTRAP_API_KEY: optional("A key with every scope, for the first steps.", (text) => text.length >= 32 && /^[\x21-\x7e]+$/.test(text) ? null : "must have at least 32 visible ASCII characters"),
-  KEYRING_FILE: optional("The file of the keys that seal tiers 2 and 3, made by `npm run holdfast -- keys generate`.", folder),
+  KEYRING_FILE: optional("The file of the keys that seal tiers 2 and 3, made by `npm run holdfast -- keys generate`. Needed, but with the embedded Postgres, which makes its own.", folder),
+  SUBJECT_KEYS_URL: optional("A Postgres database of its own for the keys of persons, so that an erasure reaches the backups of the data too. Without it they are beside the data.", url("postgres:", "postgresql:")),
   RATE_LIMIT_PER_SECOND: optionalNumber("How many requests one key, or one subject of a JWT, may send in a second, over all processes. Without it as many as it likes.", 1, 1_000_000),
   JWT_ISSUER: optional("Whose JWTs are taken beside the keys: their `iss`. Goes with JWT_AUDIENCE and JWT_JWKS_URL."),
   JWT_AUDIENCE: optional("Whom those JWTs must be for: one of their `aud`."),
@@ -89,7 +90,7 @@ export const VARIABLES = {
 
 /** Variables of providers that this version has not: to ignore one would be to run something else than was asked for. */
 export const NOT_SUPPORTED = [
-  "REDIS_CLUSTER_ENABLED", "REDIS_SENTINEL_ENABLED", "DB_REPLICA_URL", "SUBJECT_KEYS_URL", "KEYDB_URL", "KEYDB_HOST", "KEYDB_PORT", "MEMCACHED_SERVERS", "DATABASE_POOLER",
+  "REDIS_CLUSTER_ENABLED", "REDIS_SENTINEL_ENABLED", "DB_REPLICA_URL", "KEYDB_URL", "KEYDB_HOST", "KEYDB_PORT", "MEMCACHED_SERVERS", "DATABASE_POOLER",
   "REDIS_CLUSTER_NODES", "REDIS_SENTINEL_MASTER", "REDIS_SENTINEL_NODES", "REDIS_POOL_MAX", "POSTGRES_FALLBACK_CACHE", "OUTBOX_RETENTION_MONTHS",
   "AUDIT_BUFFER_SIZE", "AUDIT_FLUSH_MS", "CACHE_READS"
 ] as const
