@@ -138,6 +138,18 @@ describe("Cache-Status of a change", () => {
   });
 });
 
+describe("Cache-Status of a change that is refused", () => {
+  it("says that it went past the cache, whatever it is refused for", async () => {
+    const { path, sku } = await create();
+    const answers = [
+      await patch(path, { colour: "red" }), await patch(path, { name: "x" }, { "if-match": '"none"' }), await adjust(path, { delta: -1_000_000 }),
+      await post({ sku }), await patch(`/v1/products/${randomUUID()}`, { name: "x" }), await call("POST", "/v1/products/batch", { body: {} }),
+    ];
+    expect(answers.map(({ status }) => status)).toEqual([422, 412, 409, 409, 404, 422]);
+    for (const answer of answers) expect(cacheStatus(answer), answer.text).toEqual(UNCHANGED);
+  });
+});
+
 describe("Cache-Control of an answer", () => {
   it("is private, no-cache for reads, changes, lists and histories of products", async () => {
     const created = await post();

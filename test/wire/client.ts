@@ -1,6 +1,7 @@
 import * as http from "node:http";
 import * as https from "node:https";
 import { urlToHttpOptions } from "node:url";
+import { type Issuer, issuersFromEnvironment, type ScopedKeys, scopedKeysFromEnvironment } from "./keys.ts";
 import { startOwn } from "./own.ts";
 
 export type Target = {
@@ -9,14 +10,17 @@ export type Target = {
   readonly key: string;
   /** A key with `catalog:read` and nothing else; without it the tests of 403 are skipped. */
   readonly limitedKey: string | undefined;
+  readonly scopedKeys: ScopedKeys;
+  /** Whose tokens it takes: one for each algorithm, or fewer. */
+  readonly issuers: ReadonlyArray<Issuer>;
 };
 
-/** The installation named by the environment, else one of this test file's own. */
-const target = async (): Promise<Target> => {
+/** The installation named by the environment, else one of this test file's own, which these variables configure. */
+export const target = async (environment: Readonly<Record<string, string>> = {}): Promise<Target> => {
   const url = process.env["HOLDFAST_URL"];
   const key = process.env["HOLDFAST_KEY"];
-  if (url === undefined || key === undefined) return startOwn();
-  return { url, key, limitedKey: process.env["HOLDFAST_LIMITED_KEY"] || undefined };
+  if (url === undefined || key === undefined) return startOwn(environment);
+  return { url, key, limitedKey: process.env["HOLDFAST_LIMITED_KEY"] || undefined, scopedKeys: scopedKeysFromEnvironment(), issuers: issuersFromEnvironment() };
 };
 
 const found = await target();
@@ -42,6 +46,8 @@ export type CallOptions = {
   readonly key?: string | null | undefined;
   /** Sends the body in pieces, without saying its length. */
   readonly chunked?: boolean;
+  /** Another installation than the file's. */
+  readonly at?: Target;
 };
 
 const PIECE = 64 * 1024;
@@ -51,7 +57,7 @@ const PIECE = 64 * 1024;
  * request, joins repeated headers, and sends neither a foreign `Host` nor a `GET` with a body.
  */
 export const call = async (method: string, path: string, options: CallOptions = {}): Promise<Answer> => {
-  const { url, key } = wire();
+  const { url, key } = options.at ?? wire();
   const base = new URL(url);
   const payload = options.raw ?? (options.body === undefined ? undefined : JSON.stringify(options.body));
   const bytes = payload === undefined ? undefined : Buffer.from(payload);

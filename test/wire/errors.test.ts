@@ -1,19 +1,15 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { call } from "./client.ts";
-import { expectInvalid, expectProblem } from "./problem.ts";
+import { directives, expectInvalid, expectProblem, PROBLEMS } from "./problem.ts";
 import { adjust, create, newProduct, patch, post, read, remove } from "./products.ts";
 
-const NAMES = `malformed unauthenticated forbidden not-found deleted version-mismatch method-not-allowed too-large
-  unsupported-media-type invalid idempotency-key-reused idempotency-key-in-flight consistency-token-unknown rate-limited
-  unavailable unknown-outcome sku-taken email-taken insufficient-stock price-changed product-not-available customer-erased
-  order-not-placed order-not-paid order-not-shipped order-not-cancellable history-pruned`.split(/\s+/);
-
 describe("every problem has a page that explains it, without a key", () => {
-  it.each(NAMES)("/problems/%s", async (name) => {
+  it.each(PROBLEMS)("/problems/%s", async (name) => {
     const answer = await call("GET", `/problems/${name}`, { key: null });
     expect(answer.status).toBe(200);
     expect(answer.headers.get("content-type")).toMatch(/^text\//);
+    expect(directives(answer)).toContain("private");
     expect(answer.text).toContain(name);
   });
 
@@ -73,6 +69,14 @@ describe("404 and 405", () => {
     expectProblem(answer, 405, "method-not-allowed");
     const allow = (answer.headers.get("allow") ?? "").split(",").map((name) => name.trim());
     expect(allow.filter((name) => name !== "OPTIONS").sort()).toEqual(allowed);
+  });
+
+  it.each(["/v1/products/batch", "/v1/customers/lookup"])("%s is no entity, though it looks like the path of one: 405 for what it does not take", async (path) => {
+    for (const method of ["GET", "PATCH", "DELETE", "PUT"]) {
+      const answer = await call(method, path);
+      expectProblem(answer, 405, "method-not-allowed");
+      expect(answer.headers.get("allow")).toBe("POST");
+    }
   });
 
   it.each(["no-uuid", "1", "00000000-0000-0000-0000-00000000000g", "%ff", "%00", "%27%20OR%201=1", "x".repeat(500)])(

@@ -1,20 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { type Answer, call } from "./client.ts";
+import { call } from "./client.ts";
 import { expectInvalid, expectProblem } from "./problem.ts";
 import { adjust, create, newProduct, patch, post, read, remove } from "./products.ts";
-
-const replayed = (answer: Answer) => answer.headers.get("idempotency-replayed");
-const newKey = () => ({ "idempotency-key": randomUUID() });
-
-const expectSameAnswer = (again: Answer, first: Answer): void => {
-  expect(again.status, again.text).toBe(first.status);
-  expect(again.text).toBe(first.text);
-  for (const name of ["etag", "location", "consistency-token"]) {
-    expect(again.headers.get(name), name).toBe(first.headers.get(name));
-  }
-  expect([replayed(first), replayed(again)]).toEqual([null, "true"]);
-};
+import { expectReplay, newKey, replayed } from "./replay.ts";
 
 describe("the same request under the same Idempotency-Key gets the first answer again", () => {
   it("a creation: one product, and status, body, ETag, Location and token as before", async () => {
@@ -22,7 +11,7 @@ describe("the same request under the same Idempotency-Key gets the first answer 
     const body = newProduct();
     const first = await call("POST", "/v1/products", { body, headers });
     expect(first.status).toBe(201);
-    expectSameAnswer(await call("POST", "/v1/products", { body, headers }), first);
+    expectReplay(await call("POST", "/v1/products", { body, headers }), first);
   });
 
   it("a change: it takes effect once, also if the entity moved on since", async () => {
@@ -30,7 +19,7 @@ describe("the same request under the same Idempotency-Key gets the first answer 
     const { path } = await create({ stock: 10 });
     const first = await adjust(path, { delta: -3 }, headers);
     await adjust(path, { delta: 5 });
-    expectSameAnswer(await adjust(path, { delta: -3 }, headers), first);
+    expectReplay(await adjust(path, { delta: -3 }, headers), first);
     expect((await read(path)).json.stock).toBe(12);
   });
 
@@ -38,7 +27,7 @@ describe("the same request under the same Idempotency-Key gets the first answer 
     const headers = newKey();
     const { path } = await create();
     const first = await patch(path, { name: "Torch" }, headers);
-    expectSameAnswer(await patch(path, { name: "Torch" }, headers), first);
+    expectReplay(await patch(path, { name: "Torch" }, headers), first);
     expect((await read(path)).json.versionId).toBe(2);
   });
 
@@ -47,7 +36,7 @@ describe("the same request under the same Idempotency-Key gets the first answer 
     const { path } = await create();
     const first = await call("DELETE", path, { headers });
     expect(first.status).toBe(204);
-    expectSameAnswer(await call("DELETE", path, { headers }), first);
+    expectReplay(await call("DELETE", path, { headers }), first);
   });
 
   it("a change that changed nothing: the answer of that time, not today's", async () => {
@@ -55,7 +44,7 @@ describe("the same request under the same Idempotency-Key gets the first answer 
     const { path } = await create();
     const first = await patch(path, { name: "Lamp" }, headers);
     await patch(path, { name: "Torch" });
-    expectSameAnswer(await patch(path, { name: "Lamp" }, headers), first);
+    expectReplay(await patch(path, { name: "Lamp" }, headers), first);
     expect((await read(path)).json.name).toBe("Torch");
   });
 
@@ -63,7 +52,7 @@ describe("the same request under the same Idempotency-Key gets the first answer 
     const key = randomUUID();
     const body = newProduct();
     const first = await call("POST", "/v1/products", { body, headers: { "idempotency-key": key } });
-    expectSameAnswer(await call("POST", "/v1/products", { body, headers: { "idempotency-key": `"${key}"` } }), first);
+    expectReplay(await call("POST", "/v1/products", { body, headers: { "idempotency-key": `"${key}"` } }), first);
   });
 
   it("without a key nothing is remembered: the same adjustment counts twice", async () => {

@@ -1,6 +1,12 @@
 import { expect } from "vitest";
 import type { Answer } from "./client.ts";
 
+/** Every problem that the page names. */
+export const PROBLEMS = `malformed unauthenticated forbidden not-found deleted version-mismatch method-not-allowed too-large
+  unsupported-media-type invalid idempotency-key-reused idempotency-key-in-flight consistency-token-unknown rate-limited
+  unavailable unknown-outcome sku-taken email-taken insufficient-stock price-changed product-not-available customer-erased
+  order-not-placed order-not-paid order-not-shipped order-not-cancellable history-pruned`.split(/\s+/);
+
 export const directives = (answer: Answer): Array<string> =>
   (answer.headers.get("cache-control") ?? "").split(",").map((directive) => directive.trim()).sort();
 

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { expect } from "vitest";
 import { type Answer, call, type CallOptions } from "./client.ts";
+import { evictEntry } from "./entries.ts";
 
 /** A body for `POST /v1/products` that no other test and no earlier run has sent. */
 export const newProduct = (fields: Record<string, unknown> = {}) => ({
@@ -36,7 +37,4 @@ export const remove = async (path: string): Promise<Answer> => {
 };
 
 /** Makes the next read a miss. */
-export const evict = async (id: string): Promise<void> => {
-  const answer = await call("DELETE", `/ops/entries/product/${id}`);
-  expect(answer.status, answer.text).toBe(204);
-};
+export const evict = (id: string): Promise<void> => evictEntry("product", id);

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, it } from "vitest";
+import { cacheStatus, CHANGE, HIT, UNCHANGED } from "./cacheStatus.ts";
 import { call, wire } from "./client.ts";
 import { directives, expectInvalid, expectProblem } from "./problem.ts";
 import { getSession, newSession, putSession, sendSession, SESSIONS, sessionPath } from "./session.ts";
@@ -20,6 +21,21 @@ describe("PUT, GET and DELETE /v1/sessions/{id}", () => {
     expect(got.status).toBe(200);
     expect(Object.keys(got.json).sort()).toEqual(["data", "expiresAt"]);
     expect(got.json.data).toEqual({ cart: ["lamp"], step: 2 });
+  });
+
+  it("a customerId of null is none", async () => {
+    const path = sessionPath();
+    await putSession(path, { customerId: null });
+    expect((await getSession(path)).status).toBe(200);
+  });
+
+  it("every answer says what the cache had to do with it", async () => {
+    const path = sessionPath();
+    expect(cacheStatus(await putSession(path))).toEqual(CHANGE);
+    expect(cacheStatus(await getSession(path))).toEqual(HIT);
+    expect(cacheStatus(await call("DELETE", path))).toEqual(CHANGE);
+    expect(cacheStatus(await getSession(path)), "that it is not there is known from the cache").toEqual(HIT);
+    expect(cacheStatus(await call("DELETE", path))).toEqual(UNCHANGED);
   });
 
   it("PUT again replaces the whole, and its time begins anew", async () => {

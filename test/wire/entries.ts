@@ -1,0 +1,31 @@
+import { expect } from "vitest";
+import { type Answer, call } from "./client.ts";
+
+export type KindName = "product" | "order" | "customer";
+
+/** Of answers to requests of the same moment, whose order means nothing. */
+export const statuses = (answers: ReadonlyArray<Answer>): Array<number> => answers.map((answer) => answer.status).sort((a, b) => a - b);
+
+export const token = (answer: Answer): string => answer.headers.get("consistency-token") ?? "";
+export const withToken = (answer: Answer) => ({ "consistency-token": token(answer) });
+
+/** Makes the next read of that entity a miss. */
+export const evictEntry = async (kind: KindName, id: string): Promise<void> => {
+  const answer = await call("DELETE", `/ops/entries/${kind}/${id}`);
+  expect(answer.status, answer.text).toBe(204);
+};
+
+/** What `/ops/entries` explains of one entity. */
+export const explain = async (kind: KindName, id: string): Promise<any> => {
+  const answer = await call("GET", `/ops/entries/${kind}/${id}`);
+  expect(answer.status, answer.text).toBe(200);
+  return answer.json;
+};
+
+export const eventsOf = async (path: string): Promise<Array<any>> => {
+  const answer = await call("GET", `${path}/events?limit=200`);
+  expect(answer.status, answer.text).toBe(200);
+  return answer.json.items;
+};
+
+export const versionsOf = async (path: string): Promise<Array<number>> => (await eventsOf(path)).map((event) => event.versionId);
