@@ -39,7 +39,7 @@ describe("with nothing configured", () => {
   });
 
   test("a database of its own is made and migrated, and the key dev has every scope on this machine", async () => {
-    for (const name of ["localhost", "127.0.0.1", "[::1]"]) {
+    for (const name of ["localhost", "LOCALHOST", "127.0.0.1", "[::1]"]) {
       for (const host of [name, `${name}:${port}`]) {
         for (const path of ["/v1/products?limit=1", "/ops/stats", "/metrics"]) expect(await ask(one.url!, path, "dev", host), `${host} ${path}`).toBe(200);
       }

@@ -55,7 +55,7 @@ const reused = async () => {
   const row = await eventually(async () => (await run(ledger.load(product, id, null))).row!)
   const event = { type: "ProductChanged", data: { name: "Newer" } }
   const { row: now, transaction } = (await run(ledger.commit({
-    kind: product, id, expected: 1, event, before: row.state, after: { ...row.state, name: "Newer" }, key: null, status: 200, cause, owed: false
+    kind: product, id, expected: 1, event, before: row.state, after: { ...row.state, name: "Newer" }, key: null, status: 200, cause, also: [], holds: [], owed: false
   })))!
   return { services, id, token: { epoch: now.epoch, sequence: now.sequence, transaction, entity: null }, entry: async () => decodeEntry((await cache.describe(key)).value!) }
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, inject, onTestFinished, test } from "vitest";
 import { createDatabase, dropDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { createProducts, launch, on, type Role, startHoldfast, startTruth, status } from "../support/holdfast.ts";
@@ -41,7 +41,7 @@ test("a wrong configuration ends the start with code 1 and one message that list
   const secret = `too-short-${randomUUID().slice(0, 8)}`;
   const said = await refusal("api", { DATABASE_URL: "mysql://root:hunter2@localhost/x", PORT: "99999", SYNC_BUDGET_MS: "soon", BOOTSTRAP_API_KEY: secret, REDIS_CLUSTER_ENABLED: "true" });
   expect(said.split("\n")[0]).toBe("Holdfast cannot start; the configuration is wrong:");
-  for (const name of ["DATABASE_URL", "PORT", "SYNC_BUDGET_MS", "BOOTSTRAP_API_KEY", "REDIS_CLUSTER_ENABLED"]) expect(said).toMatch(new RegExp(`^ {2}- ${name} `, "m"));
+  for (const name of ["DATABASE_URL", "PORT", "SYNC_BUDGET_MS", "BOOTSTRAP_API_KEY", "REDIS_CLUSTER_ENABLED", "KEYRING_FILE"]) expect(said).toMatch(new RegExp(`^ {2}- ${name} `, "m"));
   expect(said).not.toContain(secret);
   expect(said).not.toContain("hunter2");
 }, 30_000);
@@ -52,7 +52,7 @@ test.for(["api", "relay"] as const)("%s as a process of its own refuses the memo
 });
 
 test("a database that cannot be reached ends the start with code 1 and never a fall-back", async () => {
-  expect(await refusal("api", { DATABASE_URL: "postgres://127.0.0.1:1/none", REDIS_URL: "redis://127.0.0.1:1" })).toMatch(/the database cannot be reached: ECONNREFUSED/u);
+  expect(await refusal("api", { DATABASE_URL: "postgres://127.0.0.1:1/none", KEYRING_FILE: inject("keyringFile"), REDIS_URL: "redis://127.0.0.1:1" })).toMatch(/the database cannot be reached: ECONNREFUSED/u);
 }, 30_000);
 
 test("a schema that is behind is refused, with the command that helps", async () => {

@@ -1,7 +1,9 @@
 import { Context, Effect, Layer, ManagedRuntime } from "effect";
 import pg from "pg";
+import { inject } from "vitest";
 import { ApiKeys, type Scope } from "../../src/domain/access/ApiKeys.ts";
-import { kinds } from "../../src/domain/kinds/kinds.ts";
+import type { Kind } from "../../src/domain/Kind.ts";
+import { kinds as allKinds } from "../../src/domain/kinds/kinds.ts";
 import { Log } from "../../src/domain/observe/Log.ts";
 import { Apps } from "../../src/http/app.ts";
 import { type Environment, readConfiguration } from "../../src/infrastructure/configuration/readConfiguration.ts";
@@ -12,11 +14,12 @@ import { keptLog } from "./services.ts";
 export const KEY = "tests_of_the_interface_of_holdfast_01";
 
 /** The HTTP interface over a database of its own and the memory cache, without a server, until it is stopped. */
-export const openApps = async ({ opsPort = false, environment = {} }: { readonly opsPort?: boolean; readonly environment?: Environment } = {}) => {
+export const openApps = async ({ opsPort = false, environment = {}, kinds = allKinds }: { readonly opsPort?: boolean; readonly environment?: Environment; readonly kinds?: readonly Kind[] } = {}) => {
   const database = await createDatabase({ migrated: true });
-  const running = { ...readConfiguration({ DATABASE_URL: database, CACHE_PROVIDER: "memory", BOOTSTRAP_API_KEY: KEY, ...environment }, "all"), DATABASE_URL: database, embedded: false };
+  const configured = readConfiguration({ DATABASE_URL: database, KEYRING_FILE: inject("keyringFile"), CACHE_PROVIDER: "memory", BOOTSTRAP_API_KEY: KEY, ...environment }, "all");
+  const running = { ...configured, DATABASE_URL: database, KEYRING_FILE: configured.KEYRING_FILE!, embedded: false };
   const { log, lines } = keptLog();
-  const runtime = ManagedRuntime.make(Apps.layer(kinds, { opsPort }).pipe(Layer.provideMerge(layerServices(running)), Layer.provideMerge(Layer.succeed(Log, log))));
+  const runtime = ManagedRuntime.make(Apps.layer(kinds, { opsPort }).pipe(Layer.provideMerge(layerServices(running, kinds)), Layer.provideMerge(Layer.succeed(Log, log))));
   const context = await runtime.context();
   const { main, ops, closeStreams } = Context.get(context, Apps);
   const pool = new pg.Pool({ connectionString: database, max: 1 });

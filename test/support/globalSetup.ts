@@ -1,7 +1,11 @@
 import { randomUUID } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { Effect } from "effect";
 import type { TestProject } from "vitest/node";
 import { Log } from "../../src/domain/observe/Log.ts";
+import { writeKeyring } from "../../src/infrastructure/crypto/keyringFile.ts";
 import { migrate } from "../../src/infrastructure/postgres/migrate.ts";
 import { administer, databaseUrl } from "./administer.ts";
 import { startPostgres } from "./postgres.ts";
@@ -13,6 +17,8 @@ declare module "vitest" {
     /** The name of a database that nobody connects to, with every migration in it: what `createDatabase({ migrated: true })` clones. */
     readonly migratedDatabase: string;
     readonly redisWay: RedisWay;
+    /** The keyring of every Holdfast that is started without one of its own. */
+    readonly keyringFile: string;
   }
 }
 
@@ -24,11 +30,15 @@ export default async (project: TestProject) => {
   const migrated = `migrated_${randomUUID().replaceAll("-", "")}`;
   await administer(postgres.url, `create database ${migrated}`);
   await Effect.runPromise(migrate(databaseUrl(postgres.url, migrated), { partitions: 64, log: silent }));
+  const folder = await mkdtemp(join(tmpdir(), "holdfast-keyring-")), keyring = join(folder, "keyring.json");
+  writeKeyring(keyring);
+  project.provide("keyringFile", keyring);
   project.provide("redisWay", redisWay);
   project.provide("postgresUrl", postgres.url);
   project.provide("migratedDatabase", migrated);
   return async () => {
     await administer(postgres.url, `drop database if exists ${migrated} with (force)`);
     await postgres.stop();
+    await rm(folder, { recursive: true });
   };
 };

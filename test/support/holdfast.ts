@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { fileURLToPath } from "node:url";
 import pg from "pg";
-import { expect, onTestFailed, onTestFinished } from "vitest";
+import { expect, inject, onTestFailed, onTestFinished } from "vitest";
 import { createDatabase, dropDatabase } from "./database.ts";
 import { eventually } from "./eventually.ts";
 import { startProcess } from "./processes.ts";
@@ -148,7 +148,7 @@ export const startNetwork = async (server: { readonly port: number }): Promise<P
 };
 
 export const on = (truth: { readonly database: string }, redis: { readonly url: string } | string, more: Readonly<Record<string, string>> = {}) =>
-  ({ DATABASE_URL: truth.database, REDIS_URL: typeof redis === "string" ? redis : redis.url, ...more });
+  ({ DATABASE_URL: truth.database, KEYRING_FILE: inject("keyringFile"), REDIS_URL: typeof redis === "string" ? redis : redis.url, ...more });
 
 export type Product = { readonly id: string; readonly versionId: number; readonly name: string; readonly stock: number };
 

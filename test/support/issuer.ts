@@ -21,11 +21,11 @@ export const compact = (header: object, claims: unknown, signature: (bytes: Buff
   return `${signed}.${signature(Buffer.from(signed)).toString("base64url")}`;
 };
 
-export const signedBy = ({ alg, privateKey }: IssuerKey) => (bytes: Buffer): Buffer =>
+export const signedBy = ({ alg, privateKey }: Pick<IssuerKey, "alg" | "privateKey">) => (bytes: Buffer): Buffer =>
   sign(alg === "EdDSA" ? null : "sha256", bytes, { key: privateKey, dsaEncoding: "ieee-p1363" });
 
 /** A symmetric signature, for which a public key is taken as the secret. */
-export const signedWithText = (secret: string) => (bytes: Buffer): Buffer => createHmac("sha256", secret).update(bytes).digest();
+export const signedWithText = (secret: string | Buffer) => (bytes: Buffer): Buffer => createHmac("sha256", secret).update(bytes).digest();
 
 export const seconds = (fromNow: number): number => Math.floor(Date.now() / 1_000) + fromNow;
 

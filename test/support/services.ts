@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { Context, Effect, Layer, ManagedRuntime } from "effect";
 import pg from "pg";
-import { afterEach } from "vitest";
+import { afterEach, inject } from "vitest";
 import { type Kind, type State } from "../../src/domain/Kind.ts";
 import { kinds as allKinds } from "../../src/domain/kinds/kinds.ts";
 import { product } from "../../src/domain/kinds/product.ts";
@@ -90,7 +90,8 @@ const PATIENCE = 1_000;
 /** What one process of Holdfast is made of, without its jobs and without HTTP: a second set over the same servers is another process. */
 export const openServices = async ({ database, redis, environment = {}, kinds = allKinds, shortestDeadlineMilliseconds = PATIENCE, trusting = true }: ServiceOptions) => {
   const cache: Record<string, string> = redis === undefined ? { CACHE_PROVIDER: "memory" } : { REDIS_URL: redis };
-  const running = { ...readConfiguration({ DATABASE_URL: database, SYNC_BUDGET_MS: String(PATIENCE), ...cache, ...environment }, "all"), DATABASE_URL: database, embedded: false, shortestDeadlineMilliseconds };
+  const configured = readConfiguration({ DATABASE_URL: database, KEYRING_FILE: inject("keyringFile"), SYNC_BUDGET_MS: String(PATIENCE), ...cache, ...environment }, "all");
+  const running = { ...configured, DATABASE_URL: database, KEYRING_FILE: configured.KEYRING_FILE!, embedded: false, shortestDeadlineMilliseconds };
   const { log, lines } = keptLog();
   const options = { kinds, ttlMilliseconds: running.CACHE_TTL_SECONDS * 1_000 };
   const runtime = ManagedRuntime.make(Layer.merge(Replay.layer(options), Relay.layer(options)).pipe(
@@ -127,7 +128,7 @@ export const failing = <A, E>(effect: Effect.Effect<A, E>): Promise<E> => run(Ef
 export const cause = { actor: "tester", trace: `00-${"1".repeat(32)}-${"2".repeat(16)}-00`, request: "r-1" };
 
 const request = (command: string, input: State, more: Partial<CommandRequest>): CommandRequest =>
-  ({ kind: product, command, input, versions: null, key: null, cause, ...more });
+  ({ kind: product, command, input, versions: null, key: null, cause, granted: () => false, ...more });
 
 export const creating = (fields: State = {}, more: Partial<CommandRequest> = {}): CommandRequest =>
   request("CreateProduct", { sku: randomUUID(), name: "Lamp", price: { amount: 1250, currency: "EUR" }, stock: 10, ...fields }, more);
@@ -135,11 +136,11 @@ export const renaming = (id: string | null, name: string, more: Partial<CommandR
 export const adjusting = (id: string, delta: number, more: Partial<CommandRequest> = {}) => ({ ...request("AdjustStock", { delta }, more), id });
 export const deleting = (id: string, more: Partial<CommandRequest> = {}) => ({ ...request("DeleteProduct", {}, more), id });
 
-/** A product whose state no entry can be made of: an entry walks the fields with `for … in`, and nobody else does. */
+/** A product whose state no entry can be made of: an entry walks what is shown, and nobody else does. */
 export const unencodable: Kind = {
   ...product,
-  fields: new Proxy(product.fields, {
-    getPrototypeOf: () => {
+  shown: new Proxy(product.shown, {
+    get: () => {
       throw new Error("cannot be encoded");
     },
   }),
