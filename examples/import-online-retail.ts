@@ -1,7 +1,7 @@
 /**
  * Imports files of the Online Retail data set through the HTTP interface, then reads everything back and compares.
  *
- *     node examples/import-online-retail.ts FILE… [--url http://127.0.0.1:8080] [--key dev] [--json FILE] [--exclusive]
+ *     node examples/import-online-retail.ts FILE… [--url http://127.0.0.1:8080] [--key dev] [--json FILE] [--exclusive] [--orders]
  *
  * Every stock code (case-sensitive, trimmed) is a product. Over the files in the order given, the last price wins and
  * the last description that is not empty; it is the description (at most 2,000 characters) and the name (at most 200).
@@ -21,69 +21,40 @@
  * bytes of the file, the line and the product, so a line that was counted is answered by a replay. A later run would
  * count the lines again. Importing the same files in the same order a second time gives no product a new version.
  *
- * Stock must be what the files say plus what was there from elsewhere (see `reconcile.ts`). What else moves stock while
- * the import runs is a difference. `--exclusive` says that nothing but these files has ever moved these products: then
- * stock from elsewhere is a failure too. It is the sharper check, for a fresh database, also after an interruption.
+ * Stock must be what the files say plus what was there from elsewhere (see `importing/compareProducts.ts`). What else
+ * moves stock while the import runs is a difference. `--exclusive` says that nothing but these files has ever moved these
+ * products: then stock from elsewhere is a failure too. It is the sharper check, for a fresh database, also after an
+ * interruption. Every row must be, byte by byte, what the service folds from its events.
+ *
+ * With `--orders` the lines are no adjustments: an invoice of a file is an order of its lines, in their order and with
+ * their prices (repeated ones stay separate), by the customer `Customer <id>` with the e-mail `<id>@example.com`. Each
+ * line is in an order or refused: `invoice-cancelled`, `customer-missing`, `quantity-below-1`, `price-0`, the first that
+ * holds. It is the line that is refused, the rest of the invoice is the order; the first two are said on every line of an
+ * invoice and so refuse it whole. The products are the same as without `--orders`: what is no sale may still describe.
  *
  * Exits with 0 if clean, 130 if broken off by a signal (a second one does not wait for the answers under way), else 1.
  */
-import { readFileSync, writeFileSync } from "node:fs";
-import { Command, InvalidArgumentError, Option } from "commander";
+import { readFileSync } from "node:fs";
+import { Command } from "commander";
+import { addServiceOptions, runImport, type ServiceOptions } from "./importing/commandLine.ts";
 import { importFiles } from "./online-retail/importFiles.ts";
-import { showProgress } from "./online-retail/progress.ts";
-import { renderReport } from "./online-retail/report.ts";
 import { readSourceFile, refuseRepeated } from "./online-retail/SourceFile.ts";
 
-interface Options {
-  readonly url: string;
-  readonly key: string;
-  readonly json?: string;
+interface Options extends ServiceOptions {
   readonly exclusive: boolean;
+  readonly orders: boolean;
 }
 
-function parseUrl(text: string): string {
-  if (!/^https?:$/.test(URL.parse(text)?.protocol ?? "")) throw new InvalidArgumentError("Not an http URL.");
-  return text;
-}
+const SCOPES = "catalog:read, catalog:write; for --orders also orders:read, orders:write, orders:import, customers:read, customers:write, customers:pii";
 
-function haltOnSignals(halt: AbortController): () => boolean {
-  let signalled = false;
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    process.on(signal, () => {
-      if (signalled) process.exit(130);
-      signalled = true;
-      halt.abort(new Error(`by ${signal}`));
-    });
-  }
-  return () => signalled;
-}
-
-async function main(names: readonly string[], { url, key, json, exclusive }: Options): Promise<number> {
-  const halt = new AbortController();
-  const signalled = haltOnSignals(halt);
-  const progress = showProgress(process.stderr);
-  try {
-    const files = refuseRepeated(names.map((name) => readSourceFile(name, readFileSync(name))));
-    const result = await importFiles(files, { url, key, exclusive }, halt, progress);
-    console.log(renderReport(result));
-    if (json !== undefined) writeFileSync(json, `${JSON.stringify(result, null, 2)}\n`);
-    if (signalled()) return 130;
-    return result.clean ? 0 : 1;
-  } catch (error) {
-    console.error(error instanceof Error ? error.message : error);
-    return signalled() ? 130 : 1;
-  } finally {
-    progress.end();
-  }
-}
-
-new Command("import-online-retail")
+addServiceOptions(new Command("import-online-retail"), SCOPES)
   .argument("<file...>", "CSV files of the Online Retail data set, oldest first")
-  .addOption(new Option("--url <url>", "where the service listens").default("http://127.0.0.1:8080").argParser(parseUrl))
-  .addOption(new Option("--key <key>", "API key with catalog:read and catalog:write").env("HOLDFAST_API_KEY").default("dev"))
-  .option("--json <file>", "also write the result, with every refusal and difference")
-  .option("--exclusive", "nothing but these files has ever moved these products", false)
+  .option("--exclusive", "nothing but these files has ever moved these products, or placed orders for these customers", false)
+  .option("--orders", "invoices become orders of customers; else each line adjusts a stock", false)
   .action(async (names: string[], options: Options) => {
-    process.exitCode = await main(names, options);
+    process.exitCode = await runImport(options, async (halt, progress) => {
+      const files = refuseRepeated(names.map((name) => readSourceFile(name, readFileSync(name), options.orders)));
+      return await importFiles(files, options, halt, progress);
+    });
   })
   .parse();

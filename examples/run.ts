@@ -3,32 +3,34 @@
  *
  *     npm run examples
  *
- * First the README's commands, held against the output that the README shows; then the import of invoices, of a small file
- * that is made here and, if it is there, of one day of the real data set. Every import runs twice, and the second one
- * must change nothing. Exits with 1 on any difference. Nothing is left behind.
+ * First the README's commands, held against the output that the README shows; then the imports, of small files and, if
+ * they are there, of the real ones: one day of invoices, as adjustments and as orders, and the whole of Northwind. Every
+ * import runs twice, and the second one must change nothing. Exits with 1 on any difference. Nothing is left behind.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import type { Result } from "./online-retail/Result.ts";
+import { isDeepStrictEqual } from "node:util";
+import type { Result } from "./importing/Result.ts";
 import { runReadme } from "./readme.ts";
+import { FILES, REFUSED } from "./samples.ts";
 
 const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 const REAL_DAY = at("../../shared/data/online-retail/2010-12-01.csv");
+const REAL_NORTHWIND = at("../../shared/data/northwind");
 
-const SAMPLE = `InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country
-1001,10A,"TEA, GREEN",6,2010-12-01T08:26,4.50,1,France
-1001,10a,TEA GREEN SMALL,2,2010-12-01T08:26,1.25,1,France
-1002,10A,,4,2010-12-01T09:00,4.75,2,Germany
-C1003,10A,"TEA, GREEN",-1,2010-12-01T09:30,4.75,1,France
-1004,20,CUP שלום ☕,1,2010-12-01T10:00,0,2,Germany
-1005,30,NOT A PRICE,1,2010-12-01T10:00,free,2,Germany
-`;
+interface Import {
+  readonly name: string;
+  readonly script: "import-online-retail.ts" | "import-northwind.ts";
+  readonly args: readonly string[];
+  /** Of lines, by reason; undefined where nobody knows beforehand. */
+  readonly refused?: Readonly<Record<string, number>>;
+}
 
 /** Starts the service; its log goes to a file that is shown if something goes wrong. */
 const startService = async (folder: string) => {
@@ -56,32 +58,58 @@ const startService = async (folder: string) => {
   return { url, stop };
 };
 
-const importFile = async (file: string, url: string, report: string): Promise<Result> => {
-  const child = spawn(process.execPath, [at("import-online-retail.ts"), file, "--url", url, "--json", report], { stdio: ["ignore", "ignore", "inherit"] });
+const runImport = async ({ script, args }: Import, url: string, report: string): Promise<Result> => {
+  const child = spawn(process.execPath, [at(script), ...args, "--url", url, "--json", report], { stdio: ["ignore", "ignore", "inherit"] });
   await once(child, "exit");
   return JSON.parse(await readFile(report, "utf8")) as Result;
 };
 
-/** Imports a file twice; answers what is not as it should be. */
-const importTwice = async (file: string, url: string, folder: string): Promise<readonly string[]> => {
-  const [first, second] = [await importFile(file, url, join(folder, "1.json")), await importFile(file, url, join(folder, "2.json"))];
-  console.log(`${basename(file)}: ${first.lines.imported} of ${first.lines.total} lines imported, ${first.lines.refused} refused, ${first.products.total} products; ${first.writes.perSecond} writes/s`);
+/** How many entities a run made or changed. */
+const changedBy = ({ products, sales }: Result): number | null =>
+  sales === null ? products.changed : (products.changed ?? NaN) + (sales.customers.changed ?? NaN) + (sales.orders.changed ?? NaN);
+
+/** Runs an import twice; answers what is not as it should be. */
+const importTwice = async (one: Import, url: string, folder: string): Promise<readonly string[]> => {
+  const start = performance.now();
+  const [first, second] = [await runImport(one, url, join(folder, "1.json")), await runImport(one, url, join(folder, "2.json"))];
+  const orders = first.sales === null ? "" : `, ${first.sales.customers.total} customers, ${first.sales.orders.placed} orders`;
+  console.log(`${one.name}: ${first.lines.imported} of ${first.lines.total} lines imported, ${first.lines.refused} refused, ${first.products.total} products${orders}; `
+    + `${first.writes.perSecond} writes/s, ${Math.round((performance.now() - start) / 1_000)} s for two imports`);
+  const repeated = second.sales === null ? [second.lines.replayed, first.lines.imported] : [second.sales.orders.replayed, first.sales?.orders.placed];
   return [
-    ...first.clean ? [] : [`The import of ${basename(file)} was not clean.`],
-    ...second.clean ? [] : [`The second import of ${basename(file)} was not clean.`],
-    ...second.products.changed === 0 ? [] : [`The second import of ${basename(file)} changed ${second.products.changed} products.`],
-    ...second.lines.replayed === first.lines.imported ? [] : [`The second import of ${basename(file)} replayed ${second.lines.replayed} of ${first.lines.imported} lines.`],
+    ...first.clean ? [] : [`The import of ${one.name} was not clean: ${JSON.stringify(first, null, 1)}`],
+    ...second.clean ? [] : [`The second import of ${one.name} was not clean.`],
+    ...changedBy(second) === 0 ? [] : [`The second import of ${one.name} changed ${changedBy(second)} entities.`],
+    ...repeated[0] === repeated[1] ? [] : [`The second import of ${one.name} replayed ${repeated[0]} of ${repeated[1]}.`],
+    ...one.refused === undefined || isDeepStrictEqual(first.lines.refusedByReason, one.refused)
+      ? [] : [`The import of ${one.name} refused ${JSON.stringify(first.lines.refusedByReason)}.`],
   ];
+};
+
+/** What there is to import; says what is left out for want of files. */
+const importsIn = (folder: string): readonly Import[] => {
+  const invoices = (name: string, file: string, refused: typeof REFUSED | undefined): readonly Import[] => [
+    { name, script: "import-online-retail.ts", args: [file], ...refused && { refused: refused.lines } },
+    { name: `${name} as orders`, script: "import-online-retail.ts", args: [file, "--orders"], ...refused && { refused: refused.orders } },
+  ];
+  const real: readonly (readonly [string, readonly Import[]])[] = [
+    [REAL_DAY, invoices("a day of invoices", REAL_DAY, undefined)],
+    [REAL_NORTHWIND, [{ name: "Northwind", script: "import-northwind.ts", args: [REAL_NORTHWIND] }]],
+  ];
+  for (const [path] of real) if (!existsSync(path)) console.log(`Skipped, for it is not there: ${path}`);
+  const present = real.filter(([path]) => existsSync(path)).flatMap(([, imports]) => imports);
+  const sample: Import = { name: "a sample of Northwind", script: "import-northwind.ts", args: [folder], refused: REFUSED.northwind };
+  // Both Northwinds have the same keys and products, as two editions of it: only one of them goes into an installation.
+  return [...invoices("sample invoices", join(folder, "invoices.csv"), REFUSED), ...present.some(({ script }) => script === sample.script) ? present : [...present, sample]];
 };
 
 const folder = await mkdtemp(join(tmpdir(), "holdfast-examples-"));
 try {
   const { url, stop } = await startService(join(folder, "holdfast"));
   try {
-    const sample = join(folder, "sample.csv");
-    await writeFile(sample, SAMPLE);
+    for (const [name, text] of Object.entries(FILES)) await writeFile(join(folder, name), text);
     const differences = [...await runReadme(url)];
-    for (const file of [sample, REAL_DAY].filter((file) => existsSync(file))) differences.push(...await importTwice(file, url, folder));
+    for (const one of importsIn(folder)) differences.push(...await importTwice(one, url, folder));
     for (const difference of differences) console.error(difference);
     console.log(differences.length === 0 ? "Every example does what it says." : `${differences.length} differences.`);
     process.exitCode = differences.length === 0 ? 0 : 1;

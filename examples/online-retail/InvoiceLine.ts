@@ -1,3 +1,5 @@
+import type { Parsed, SourceReason } from "../importing/Refusal.ts";
+
 /** One line of an invoice as the import understands it: everything in it can be sent as it stands. */
 export interface InvoiceLine {
   /** Line of the file, the header being 1. */
@@ -10,37 +12,12 @@ export interface InvoiceLine {
   readonly quantity: number;
   /** Price of one piece in pence. */
   readonly pence: number;
+  /** As the file has it, `17850.0`; null where the column is empty or absent. Only orders need it. */
+  readonly customer: string | null;
+  /** Likewise. */
+  readonly country: string | null;
 }
 
-/** Why a line of a file is not imported; decided from the file alone, before anything is sent. */
-export type SourceReason =
-  | "empty-line"
-  | "broken-quotes"
-  | "broken-text"
-  | "wrong-column-count"
-  | "invoice-missing"
-  | "stock-code-missing"
-  | "stock-code-too-long"
-  | "quantity-unreadable"
-  | "quantity-zero"
-  | "quantity-too-large"
-  | "price-unreadable"
-  | "price-negative"
-  | "price-finer-than-a-penny"
-  | "price-too-large"
-  | "same-file-again";
+export type LineReason = SourceReason | "invoice-missing" | "stock-code-missing" | "stock-code-too-long";
 
-export interface Refusal {
-  readonly file: string;
-  readonly line: number;
-  /** A `SourceReason`, or the service's problem, as in `409 insufficient-stock`. */
-  readonly reason: string;
-  readonly detail: string;
-}
-
-export type Parsed<T> =
-  | { readonly ok: true; readonly value: T }
-  | { readonly ok: false; readonly reason: SourceReason };
-
-export const parsed = <T>(value: T): Parsed<T> => ({ ok: true, value });
-export const refused = (reason: SourceReason): Parsed<never> => ({ ok: false, reason });
+export type ParsedLine = Parsed<InvoiceLine, LineReason>;

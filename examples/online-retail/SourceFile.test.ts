@@ -9,20 +9,26 @@ const reasons = (...lines: string[]) => read(...lines).refusals.map(({ line, rea
 describe("a file", () => {
   test("gives its lines with the numbers that an editor shows", () => {
     expect(read("", GOOD).lines).toEqual([
-      { number: 3, invoice: "536365", sku: "85123A", description: "WHITE HANGING HEART", quantity: 6, pence: 255 },
+      { number: 3, invoice: "536365", sku: "85123A", description: "WHITE HANGING HEART", quantity: 6, pence: 255, customer: "17850.0", country: "United Kingdom" },
     ]);
   });
 
   test("is read by the names of its columns, with a byte order mark, CRLF and no line feed at the end too", () => {
     const text = "\uFEFFUnitPrice,Quantity,Description,StockCode,InvoiceNo\r\n2.55,6,\"A, \"\"B\"\"\",85123A,536365";
     expect(readSourceFile("x", Buffer.from(text)).lines).toEqual([
-      { number: 2, invoice: "536365", sku: "85123A", description: 'A, "B"', quantity: 6, pence: 255 },
+      { number: 2, invoice: "536365", sku: "85123A", description: 'A, "B"', quantity: 6, pence: 255, customer: null, country: null },
     ]);
   });
 
   test("of another kind is no source", () => {
     expect(() => readSourceFile("orders.csv", Buffer.from("id,total\n1,2\n"))).toThrow(/orders.csv: the header lacks InvoiceNo/);
     expect(() => readSourceFile("empty.csv", Buffer.from(""))).toThrow(/lacks/);
+  });
+
+  test("without customers is a source of stock, not of orders", () => {
+    const bytes = Buffer.from("UnitPrice,Quantity,Description,StockCode,InvoiceNo\n2.55,6,A,85123A,536365\n");
+    expect(readSourceFile("x", bytes).lines).toHaveLength(1);
+    expect(() => readSourceFile("x", bytes, true)).toThrow(/the header lacks CustomerID, Country/);
   });
 
   test("keeps stock codes apart that differ in case only, and trims them", () => {

@@ -1,10 +1,13 @@
-import { createHash } from "node:crypto";
-import { CsvError, parse } from "csv-parse/sync";
-import { parsed, refused, type InvoiceLine, type Parsed, type Refusal } from "./InvoiceLine.ts";
-import { parsePence, parseQuantity } from "./numbers.ts";
+import { digestOf } from "../importing/Change.ts";
+import { isBrokenText, parseCells, splitLines } from "../importing/csv.ts";
+import { parseMinorUnits, parseQuantity } from "../importing/numbers.ts";
+import { parsed, refused, type Refusal } from "../importing/Refusal.ts";
+import type { InvoiceLine, ParsedLine } from "./InvoiceLine.ts";
 
 const COLUMNS = ["InvoiceNo", "StockCode", "Description", "Quantity", "UnitPrice"] as const;
-type Row = Readonly<Record<(typeof COLUMNS)[number], string>>;
+/** Orders need to know who ordered. */
+const ORDER_COLUMNS = ["CustomerID", "Country"] as const;
+type Row = Readonly<Record<(typeof COLUMNS)[number], string> & Partial<Record<(typeof ORDER_COLUMNS)[number], string>>>;
 
 const LONGEST_SKU = 200;
 
@@ -20,15 +23,14 @@ export interface SourceFile {
 }
 
 /**
- * Reads a file line by line. A record is one line: no description of this data set holds a line break, and a quote
- * that is never closed then costs its own line instead of the rest of the file.
+ * Reads a file line by line; no description of this data set holds a line break.
  *
  * Throws if the header lacks a column: such a file is another kind of file.
  */
-export function readSourceFile(name: string, bytes: Uint8Array): SourceFile {
-  const [header = "", ...rows] = splitLines(new TextDecoder().decode(bytes));
-  const columns = parseCsv(header);
-  const missing = COLUMNS.filter((column) => !columns?.includes(column));
+export function readSourceFile(name: string, bytes: Uint8Array, orders = false): SourceFile {
+  const [header = "", ...rows] = splitLines(bytes);
+  const columns = parseCells(header);
+  const missing = [...COLUMNS, ...(orders ? ORDER_COLUMNS : [])].filter((column) => !columns?.includes(column));
   if (columns === null || missing.length > 0) throw new Error(`${name}: the header lacks ${missing.join(", ")}`);
 
   const lines: InvoiceLine[] = [];
@@ -57,18 +59,17 @@ export function refuseRepeated(files: readonly SourceFile[]): SourceFile[] {
   });
 }
 
-function parseLine(columns: readonly string[], number: number, text: string): Parsed<InvoiceLine> {
+function parseLine(columns: readonly string[], number: number, text: string): ParsedLine {
   if (text.trim() === "") return refused("empty-line");
-  // U+FFFD is what the decoder leaves of bytes that are no UTF-8; U+0000 no string of the interface may hold.
-  if (/[\0\uFFFD]/.test(text)) return refused("broken-text");
-  const cells = parseCsv(text);
+  if (isBrokenText(text)) return refused("broken-text");
+  const cells = parseCells(text);
   if (cells === null) return refused("broken-quotes");
   if (cells.length !== columns.length) return refused("wrong-column-count");
   const row = Object.fromEntries(columns.map((column, index) => [column, cells[index] ?? ""])) as Row;
   return parseRow(row, number);
 }
 
-function parseRow(row: Row, number: number): Parsed<InvoiceLine> {
+function parseRow(row: Row, number: number): ParsedLine {
   const invoice = row.InvoiceNo.trim();
   if (invoice === "") return refused("invoice-missing");
   const sku = row.StockCode.trim();
@@ -76,26 +77,10 @@ function parseRow(row: Row, number: number): Parsed<InvoiceLine> {
   if (sku.length > LONGEST_SKU) return refused("stock-code-too-long");
   const quantity = parseQuantity(row.Quantity);
   if (!quantity.ok) return quantity;
-  const pence = parsePence(row.UnitPrice);
+  const pence = parseMinorUnits(row.UnitPrice);
   if (!pence.ok) return pence;
   const description = row.Description.trim() || null;
-  return parsed({ number, invoice, sku, description, quantity: quantity.value, pence: pence.value });
+  const customer = row.CustomerID?.trim() || null;
+  const country = row.Country?.trim() || null;
+  return parsed({ number, invoice, sku, description, quantity: quantity.value, pence: pence.value, customer, country });
 }
-
-/** null where the quotes are broken. */
-function parseCsv(line: string): string[] | null {
-  try {
-    return parse(line, { relax_column_count: true, record_delimiter: "\n" })[0] ?? [];
-  } catch (error) {
-    if (error instanceof CsvError) return null;
-    throw error;
-  }
-}
-
-function splitLines(text: string): string[] {
-  const lines = text.split(/\r?\n/);
-  if (lines.at(-1) === "") lines.pop();
-  return lines;
-}
-
-const digestOf = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");

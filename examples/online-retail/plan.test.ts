@@ -5,7 +5,7 @@ import { planImport, planProducts } from "./plan.ts";
 import type { SourceFile } from "./SourceFile.ts";
 
 const line = (fields: Partial<InvoiceLine>): InvoiceLine => (
-  { number: 2, invoice: "536365", sku: "A", description: "HEART", quantity: 1, pence: 100, ...fields }
+  { number: 2, invoice: "536365", sku: "A", description: "HEART", quantity: 1, pence: 100, customer: null, country: null, ...fields }
 );
 const file = (digest: string, lines: readonly InvoiceLine[]): SourceFile => (
   { name: `${digest}.csv`, digest, total: lines.length, lines, refusals: [] }
@@ -22,7 +22,7 @@ describe("a product", () => {
   test("keeps its description when a later line has none, while a later price of 0 counts", () => {
     const products = planProducts([line({ description: "HEART" }), line({ description: null, pence: 0 })]);
     expect(products.get("A")).toEqual(
-      { sku: "A", name: "HEART", description: "HEART", price: { amount: 0, currency: "GBP" } },
+      { sku: "A", name: "HEART", description: "HEART", price: { amount: 0, currency: "GBP" }, status: null },
     );
   });
 

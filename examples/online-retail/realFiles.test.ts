@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { describe, expect, test } from "vitest";
 import { planImport } from "./plan.ts";
+import { planSales } from "./planSales.ts";
 import { readSourceFile } from "./SourceFile.ts";
 
 /** Beside the project, not part of it. */
@@ -42,5 +43,17 @@ describe.skipIf(!existsSync(folder))("three days of the data set", () => {
     expect(products.filter(({ description }) => description === null).every(({ name, sku }) => name === sku)).toBe(true);
     expect(products.filter(({ description }) => description === null)).toHaveLength(19);
     expect(products.filter(({ price }) => price.amount === 0)).toHaveLength(39);
+  });
+
+  test("are 315 orders of 234 customers, of 5,045 lines; the other 2,374 are refused", () => {
+    const files = readAll();
+    const { sales, refusals } = planSales(files);
+    expect([sales.orders.length, sales.customers.length]).toEqual([315, 234]);
+    const lines = sales.orders.map((order) => order.lines.length);
+    expect([lines.reduce((sum, count) => sum + count, 0), Math.max(...lines)]).toEqual([5_045, 121]);
+    const reasons = Object.groupBy([...refusals.values()].flat(), ({ reason }) => reason);
+    expect(Object.entries(reasons).map(([reason, all]) => [reason, all?.length])).toEqual([
+      ["invoice-cancelled", 84], ["customer-missing", 2_290],
+    ]);
   });
 });

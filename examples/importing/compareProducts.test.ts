@@ -1,22 +1,23 @@
 import { describe, expect, test } from "vitest";
-import type { Accepted } from "./applyPlan.ts";
-import type { Wanted } from "./plan.ts";
-import type { Product } from "./Product.ts";
-import { compare, countChanged, expectStock } from "./reconcile.ts";
+import type { Accepted } from "./adjustStocks.ts";
+import { compareProducts, countChanged, expectStock, type Ordered } from "./compareProducts.ts";
+import type { Product, WantedProduct } from "./Product.ts";
 
-const wanted: Wanted = { sku: "A", name: "HEART", description: "HEART", price: { amount: 255, currency: "GBP" } };
-const product = (versionId: number, stock: number): Product => ({ ...wanted, id: "1", versionId, stock });
+const wanted: WantedProduct = { sku: "A", name: "HEART", description: "HEART", price: { amount: 255, currency: "GBP" }, status: null };
+const product = (versionId: number, stock: number): Product => ({ ...wanted, status: "active", id: "1", versionId, stock });
 const accepted = (versionId: number, delta: number, replayed = false): Accepted => ({
-  adjustment: { sku: "A", delta, reason: "", digest: "f", origin: { kind: "raise" } },
+  adjustment: { dataSet: "test", sku: "A", delta, reason: "", digest: "f", origin: { kind: "raise" } },
   versionId,
   replayed,
 });
 const expectOne = (before: Product, ...all: Accepted[]) =>
-  expectStock({ before: new Map([["A", before]]), accepted: all })[0];
-const differencesOf = (before: Product, all: Accepted[], found: Product | null) => compare(
-  expectStock({ before: new Map([["A", before]]), accepted: all }),
-  new Map([["A", wanted]]),
-  { products: new Map(found === null ? [] : [["A", found]]), unread: new Map(found === null ? [["A", "410 deleted"]] : []) },
+  expectStock({ before: new Map([["A", before]]), accepted: all, ordered: [] })[0];
+const expectOrdered = (before: Product, all: readonly Accepted[], ordered: readonly Ordered[]) =>
+  expectStock({ before: new Map([["A", before]]), accepted: all, ordered })[0];
+const differencesOf = (before: Product, all: Accepted[], found: Product | null, want = wanted) => compareProducts(
+  expectStock({ before: new Map([["A", before]]), accepted: all, ordered: [] }),
+  new Map([["A", want]]),
+  { entities: new Map(found === null ? [] : [["A", found]]), unread: new Map(found === null ? [["A", "410 deleted"]] : []) },
 );
 
 describe("the stock expected", () => {
@@ -44,6 +45,27 @@ describe("the stock expected", () => {
   });
 });
 
+describe("the stock expected after orders", () => {
+  const raise = accepted(2, 10);
+  const order = (quantity: number, earlier: boolean): Ordered => ({ sku: "A", quantity, earlier });
+
+  test("is what was raised less what was ordered", () => {
+    expect(expectOrdered(product(1, 0), [raise], [order(3, false), order(5, false)])).toMatchObject({ stock: 2, elsewhere: 0 });
+  });
+
+  test("is the same on the second import, where the stock found is without the pieces", () => {
+    expect(expectOrdered(product(4, 2), [raise], [order(3, true), order(5, true)])).toMatchObject({ stock: 2, elsewhere: 0 });
+  });
+
+  test("is the same after an interruption between two orders", () => {
+    expect(expectOrdered(product(3, 7), [raise], [order(3, true), order(5, false)])).toMatchObject({ stock: 2, elsewhere: 0 });
+  });
+
+  test("names what an order of somebody else took", () => {
+    expect(expectOrdered(product(5, 1), [raise], [order(3, true), order(5, true)])).toMatchObject({ elsewhere: -1 });
+  });
+});
+
 describe("a difference", () => {
   const lines = [accepted(2, 6), accepted(3, -5)];
 
@@ -52,7 +74,7 @@ describe("a difference", () => {
   });
 
   test("is a stock that lost or doubled a line", () => {
-    expect(differencesOf(product(1, 0), lines, product(3, 6))).toEqual([{ sku: "A", field: "stock", expected: "1", found: "6" }]);
+    expect(differencesOf(product(1, 0), lines, product(3, 6))).toEqual([{ of: "A", field: "stock", expected: "1", found: "6" }]);
   });
 
   test("is a version older than one that was answered", () => {
@@ -71,16 +93,23 @@ describe("a difference", () => {
     expect(differencesOf(product(1, 0), lines, { ...product(3, 1), ...change }).map((one) => one.field)).toEqual([field]);
   });
 
+  test("is another status, if the files speak of one", () => {
+    const fields = (status: "active" | "discontinued" | null) => (
+      differencesOf(product(1, 0), lines, product(3, 1), { ...wanted, status }).map((one) => one.field)
+    );
+    expect([fields("discontinued"), fields("active"), fields(null)]).toEqual([["status"], [], []]);
+  });
+
   test("is a product that cannot be read", () => {
     expect(differencesOf(product(1, 0), lines, null)).toEqual([
-      { sku: "A", field: "product", expected: "a product", found: "410 deleted" },
+      { of: "A", field: "product", expected: "a product", found: "410 deleted" },
     ]);
   });
 });
 
 test("a product counts as changed if it was created or has another version than the one found", () => {
   const before = new Map([["A", product(4, 1)]]);
-  const now = (versionId: number) => ({ products: new Map([["A", product(versionId, 1)]]) });
+  const now = (versionId: number) => ({ entities: new Map([["A", product(versionId, 1)]]) });
   expect(countChanged({ before, created: new Set() }, now(4))).toBe(0);
   expect(countChanged({ before, created: new Set() }, now(5))).toBe(1);
   expect(countChanged({ before, created: new Set(["A"]) }, now(4))).toBe(1);

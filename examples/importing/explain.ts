@@ -1,5 +1,5 @@
 import type { Answer } from "./Client.ts";
-import { isRecord } from "./Product.ts";
+import { isRecord } from "./isRecord.ts";
 
 /** A refusal as a reason that can be counted (`409 insufficient-stock`) and the detail of this one. */
 export function explain({ status, problem, body }: Answer): [reason: string, detail: string] {

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { isRecord } from "./Product.ts";
-import type { Change } from "./requests.ts";
+import { isRecord } from "./isRecord.ts";
+import type { Change } from "./Change.ts";
 import { isTransient, MOST_ATTEMPTS, retryDelayMs } from "./retryPolicy.ts";
 
 /** The service waits up to 2 s for a key in flight; this is far above all that it does on purpose. */
@@ -9,10 +9,13 @@ const TIMEOUT_MS = 15_000;
 export interface Answer {
   readonly status: number;
   readonly headers: Headers;
+  readonly text: string;
   /** null if it is not JSON. */
   readonly body: unknown;
   /** The name of the problem; null if the answer is none. */
   readonly problem: string | null;
+  /** The first answer to this key, given again. */
+  readonly replayed: boolean;
 }
 
 /** No answer that settles the request, however often it was asked. Whether it was done is unknown. */
@@ -56,7 +59,9 @@ export function openClient(url: string, key: string, halted: AbortSignal): Clien
     const text = await response.text();
     took.push(performance.now() - start);
     const json = parseJson(text);
-    return { status: response.status, headers: response.headers, body: json, problem: problemOf(response.status, json) };
+    const { status, headers: answered } = response;
+    const replayed = answered.get("idempotency-replayed") === "true";
+    return { status, headers: answered, text, body: json, problem: problemOf(status, json), replayed };
   }
 
   async function settle(request: Request, took: number[]): Promise<Answer> {

@@ -1,13 +1,10 @@
 import { concurrently } from "./concurrently.ts";
-import type { Client } from "./Client.ts";
 import { explain } from "./explain.ts";
-import { listProducts } from "./listProducts.ts";
-import type { Wanted } from "./plan.ts";
-import { asProduct, type Product } from "./Product.ts";
-import type { Progress } from "./progress.ts";
-import { correctProduct, createProduct } from "./requests.ts";
-
-type Why = readonly [reason: string, detail: string];
+import { listProducts } from "./listAll.ts";
+import { asProduct, type Product, type WantedProduct } from "./Product.ts";
+import { correctProduct, createProduct } from "./productChanges.ts";
+import type { Why } from "./Refusal.ts";
+import type { Run } from "./Run.ts";
 
 export interface MadeProducts {
   /** Each product as it was before any of its stock was adjusted by this run: as found, or as created. */
@@ -16,21 +13,18 @@ export interface MadeProducts {
   readonly corrected: number;
   /** SKUs without a product, and why. */
   readonly refused: ReadonlyMap<string, Why>;
-  /** Products that are there but keep another name, description or price. */
+  /** Products that are there but keep another name, description, price or status. */
   readonly correctionsRefused: ReadonlyMap<string, Why>;
 }
 
 /** Finds, creates or corrects the products. An SKU that another importer took in between is found on a second look. */
 export async function makeProducts(
-  wanted: ReadonlyMap<string, Wanted>,
-  client: Client,
-  halt: AbortController,
-  progress: Progress,
-  took: number[],
+  wanted: ReadonlyMap<string, WantedProduct>,
+  { client, halt, progress, took }: Run,
 ): Promise<MadeProducts> {
   const runId = crypto.randomUUID();
   const before = new Map<string, Product>();
-  const taken = new Map<string, Wanted>();
+  const taken = new Map<string, WantedProduct>();
   const refused = new Map<string, Why>();
   const correctionsRefused = new Map<string, Why>();
   const created = new Set<string>();
@@ -40,7 +34,7 @@ export async function makeProducts(
     refused.set(sku, [`product not made: ${reason}`, detail]);
   };
 
-  const correct = async (product: Product, one: Wanted): Promise<void> => {
+  const correct = async (product: Product, one: WantedProduct): Promise<void> => {
     before.set(one.sku, product);
     const change = correctProduct(product, one);
     if (change === null) return;
@@ -49,7 +43,7 @@ export async function makeProducts(
     else correctionsRefused.set(one.sku, explain(answer));
   };
 
-  const create = async (one: Wanted): Promise<void> => {
+  const create = async (one: WantedProduct): Promise<void> => {
     const answer = await client.change(createProduct(runId, one), took);
     const product = answer.status === 201 ? asProduct(answer.body) : null;
     if (product !== null) {

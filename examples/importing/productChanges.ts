@@ -1,14 +1,6 @@
-import { createHash } from "node:crypto";
-import type { Adjustment, Wanted } from "./plan.ts";
-import type { Product } from "./Product.ts";
-
-/** A change as it goes over the wire. The body is text: the service compares its bytes. */
-export interface Change {
-  readonly method: "POST" | "PATCH";
-  readonly path: string;
-  readonly body: string;
-  readonly idempotencyKey: string | null;
-}
+import type { Adjustment } from "./adjustStocks.ts";
+import { keyOf, type Change } from "./Change.ts";
+import { productPath, type Product, type WantedProduct } from "./Product.ts";
 
 /**
  * The key of an adjustment says which line (or raise) of which file is counted on which product. The product's id is
@@ -19,13 +11,13 @@ export interface Change {
  * as reused keys: loud, where a new key would count the lines twice.
  */
 export function adjustStock(productId: string, adjustment: Adjustment): Change {
-  const { digest, origin, sku, delta, reason } = adjustment;
-  const purpose = origin.kind === "line" ? ["line", origin.line] : ["raise", sku];
+  const { dataSet, digest, origin, sku, delta, reason } = adjustment;
+  const purpose = origin.kind === "line" ? ["line", origin.line] : [origin.kind, sku];
   return {
     method: "POST",
-    path: `/v1/products/${encodeURIComponent(productId)}/stock-adjustments`,
+    path: `${productPath(productId)}/stock-adjustments`,
     body: JSON.stringify({ delta, reason }),
-    idempotencyKey: keyOf([digest, productId, ...purpose]),
+    idempotencyKey: keyOf(dataSet, [digest, productId, ...purpose]),
   };
 }
 
@@ -33,13 +25,13 @@ export function adjustStock(productId: string, adjustment: Adjustment): Change {
  * A creation is repeated under its key within one run only. From run to run the SKU guards it, and a key that lasted
  * would hand out the first product again after somebody deleted it.
  */
-export function createProduct(runId: string, wanted: Wanted): Change {
+export function createProduct(runId: string, wanted: WantedProduct): Change {
   const { sku, name, description, price } = wanted;
   return {
     method: "POST",
     path: "/v1/products",
     body: JSON.stringify({ sku, name, ...(description === null ? {} : { description }), price, stock: 0 }),
-    idempotencyKey: keyOf([runId, "product", sku]),
+    idempotencyKey: keyOf("import", [runId, "product", sku]),
   };
 }
 
@@ -47,22 +39,20 @@ export function createProduct(runId: string, wanted: Wanted): Change {
  * Sets what differs, or null if nothing does. It carries no key: setting a value twice makes one version, while a
  * key would replay an old answer over a value that somebody changed back in between.
  */
-export function correctProduct(product: Product, wanted: Wanted): Change | null {
-  const { name, description, price } = wanted;
+export function correctProduct(product: Product, wanted: WantedProduct): Change | null {
+  const { name, description, price, status } = wanted;
   const patch = {
     ...(product.name === name ? {} : { name }),
     ...(description === null || product.description === description ? {} : { description }),
     ...(product.price.amount === price.amount && product.price.currency === price.currency ? {} : { price }),
+    // Nobody can order what is discontinued: that comes after the orders, see `discontinueProduct`.
+    ...(status === "active" && product.status !== status ? { status } : {}),
   };
-  if (Object.keys(patch).length === 0) return null;
-  return {
-    method: "PATCH",
-    path: `/v1/products/${encodeURIComponent(product.id)}`,
-    body: JSON.stringify(patch),
-    idempotencyKey: null,
-  };
+  return Object.keys(patch).length === 0 ? null : patchProduct(product.id, patch);
 }
 
-function keyOf(parts: readonly (string | number)[]): string {
-  return `online-retail-${createHash("sha256").update(JSON.stringify(parts)).digest("hex")}`;
-}
+export const discontinueProduct = (id: string): Change => patchProduct(id, { status: "discontinued" });
+
+const patchProduct = (id: string, patch: object): Change => (
+  { method: "PATCH", path: productPath(id), body: JSON.stringify(patch), idempotencyKey: null }
+);

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { planImport, type Wanted } from "./plan.ts";
-import type { Product } from "./Product.ts";
-import { adjustStock, correctProduct, createProduct } from "./requests.ts";
+import type { Product, WantedProduct } from "../importing/Product.ts";
+import { adjustStock, correctProduct, createProduct } from "../importing/productChanges.ts";
+import { planImport, planRaises } from "./plan.ts";
 import { readSourceFile, type SourceFile } from "./SourceFile.ts";
 
 const bytes = Buffer.from([
@@ -12,8 +12,8 @@ const changesOf = (...files: SourceFile[]) => {
   const { raises, lines } = planImport(files);
   return [...raises, ...lines].map((adjustment) => adjustStock(`id-of-${adjustment.sku}`, adjustment));
 };
-const wanted: Wanted = { sku: "A", name: "HEART", description: "HEART", price: { amount: 255, currency: "GBP" } };
-const product: Product = { ...wanted, id: "1", versionId: 7, stock: 3 };
+const wanted: WantedProduct = { sku: "A", name: "HEART", description: "HEART", price: { amount: 255, currency: "GBP" }, status: null };
+const product: Product = { ...wanted, status: "active", id: "1", versionId: 7, stock: 3 };
 
 describe("a stock adjustment", () => {
   test("has the same key, path and body bytes wherever the file lies and whatever it is imported with", () => {
@@ -27,6 +27,14 @@ describe("a stock adjustment", () => {
     const keys = changesOf(readSourceFile("x", bytes)).map(({ idempotencyKey }) => idempotencyKey);
     expect(new Set(keys).size).toBe(6);
     for (const key of keys) expect(key).toMatch(/^[\x21-\x7E]{1,255}$/);
+  });
+
+  test("raises for orders under another key than for lines: both may be imported", () => {
+    const file = readSourceFile("x", bytes);
+    const [forLines, forOrders] = (["raise", "raise-for-orders"] as const).map((kind) => (
+      planRaises(file, file.lines, kind).map((raise) => adjustStock("1", raise).idempotencyKey)
+    ));
+    expect(forLines).not.toEqual(forOrders);
   });
 
   test("counts anew on a product that took the place of a deleted one", () => {
@@ -51,9 +59,15 @@ describe("a product", () => {
     expect(correctProduct({ ...product, description: "by hand" }, { ...wanted, description: null })).toBeNull();
   });
 
+  test("that was discontinued is made active again if the files sell it, and the other way round comes later", () => {
+    const change = correctProduct({ ...product, status: "discontinued" }, { ...wanted, status: "active" });
+    expect(JSON.parse(change?.body ?? "")).toEqual({ status: "active" });
+    expect(correctProduct(product, { ...wanted, status: "discontinued" })).toBeNull();
+  });
+
   test("is created empty, under a key that lasts as long as the run", () => {
     const change = createProduct("run", wanted);
-    expect(JSON.parse(change.body)).toEqual({ ...wanted, stock: 0 });
+    expect(JSON.parse(change.body)).toEqual({ sku: "A", name: "HEART", description: "HEART", price: wanted.price, stock: 0 });
     expect(createProduct("run", wanted)).toEqual(change);
     expect(createProduct("another", wanted).idempotencyKey).not.toBe(change.idempotencyKey);
   });
