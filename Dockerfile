@@ -11,6 +11,9 @@ RUN npm ci --omit=dev --omit=optional --ignore-scripts --no-audit --no-fund && n
 COPY migrations migrations
 COPY src src
 
+# A new volume that is mounted here belongs to its owner.
+RUN mkdir /keys && chown node:node /keys
+
 USER node
 EXPOSE 8080
 # Of the api. Ready is more than alive: the database answered. A relay listens to nothing, and has its own line in docker-compose.yml.
