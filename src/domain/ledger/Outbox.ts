@@ -51,8 +51,11 @@ export class Outbox extends Context.Service<Outbox, {
   readonly first: (kind: Kind, ids: readonly string[]) => Read<readonly Recorded[]>
   /** Events of the kinds after a position and below the fence, in order of position. */
   readonly feed: (kinds: readonly string[], after: Position, limit: number) => Read<readonly Recorded[]>
-  /** The first position that a listener who begins now has not passed. */
-  readonly end: Read<Position>
+  /**
+   * Where a listener begins who begins now: the first position that he has not passed, and what of the events behind it is
+   * shown already. While an earlier transaction is open, that is not nothing.
+   */
+  readonly end: Read<{ readonly position: Position; readonly snapshot: Snapshot }>
   /** Records that the checkpoints given do not show: how many, and the age of the oldest in seconds. */
   readonly lag: (checkpoints: readonly { readonly partition: number; readonly snapshot: Snapshot }[]) => Read<{ readonly events: number; readonly seconds: number }>
 }>()("holdfast/ledger/Outbox") {}

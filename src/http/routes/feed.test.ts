@@ -3,6 +3,7 @@ import { openHttp } from "../../../test/support/http.ts"
 import type { Http } from "../../../test/support/http.ts"
 import { behindProxy, freshDatabase, run } from "../../../test/support/services.ts"
 import { ApiKeys } from "../../domain/access/ApiKeys.ts"
+import { parsePosition } from "../../domain/ledger/Position.ts"
 
 let database: Awaited<ReturnType<typeof freshDatabase>>
 beforeEach(async () => { database = await freshDatabase() })
@@ -47,6 +48,21 @@ test("a listener that does not keep up is closed, and by its last id it goes on 
   expect(new Set([...first, ...second]).size).toBe(6_001)
   expect([...first, ...second]).toEqual([...first, ...second].sort())
   for (const listener of [quick, again]) await listener.cancel()
+})
+
+test("one who begins now is told nothing that was committed before, though an earlier transaction is still open", async () => {
+  const http = await openHttp({ database: database.url }), early = await database.connect()
+  await early.query("begin")
+  await early.query("select pg_current_xact_id()")
+  await log(2)
+  const listener = await listen(http, "")
+  expect(textOf(await listener.read())).toBe(": listening\n\n")
+  await log(1)
+  await early.query("commit")
+  const [last] = await database.query("select epoch, xid, seq from outbox order by seq desc limit 1")
+  const told = idsOf(textOf(await listener.read()))
+  expect(told.map((id) => parsePosition(id))).toEqual([{ epoch: Number(last!["epoch"]), transaction: BigInt(last!["xid"]), sequence: Number(last!["seq"]) }])
+  await listener.cancel()
 })
 
 test("a stream ends when the server stops, without a word", async () => {

@@ -4,6 +4,7 @@ import { Outbox } from "../../domain/ledger/Outbox.ts"
 import type { Recorded } from "../../domain/ledger/Outbox.ts"
 import { formatPosition } from "../../domain/ledger/Position.ts"
 import type { Position } from "../../domain/ledger/Position.ts"
+import { shows } from "../../domain/ledger/Snapshot.ts"
 import { Log } from "../../domain/observe/Log.ts"
 import type { Exchange } from "../Exchange.ts"
 import { changesOperation } from "../openapi/open.ts"
@@ -46,14 +47,14 @@ export const feedRoutes = (kinds: readonly Kind[]) =>
 
     const watch = Effect.gen(function*() {
       if (closers.size === 0) return
-      const now = formatPosition(yield* outbox.end)
+      const now = formatPosition((yield* outbox.end).position)
       if (now === fence) return
       fence = now
       for (const wake of listeners) wake()
       listeners.clear()
     })
     yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.ignore(watch), Effect.sleep(POLL))))
-    const stream = (wanted: readonly string[], from: Position): ReadableStream<Uint8Array> => {
+    const stream = (wanted: readonly string[], from: Position, isNew: (record: Recorded) => boolean): ReadableStream<Uint8Array> => {
       let open = true, after = from
       let close: () => void, comment: NodeJS.Timeout | undefined
       /** The pump may wait long for its end. Until then a comment would keep the process alive, or, to one who hung up, end it. */
@@ -77,10 +78,9 @@ export const feedRoutes = (kinds: readonly Kind[]) =>
               const moved = new Promise<void>((wake) => listeners.add(wake))
               const records = await run(lane.withPermit(outbox.feed(wanted, after, PIECE)))
               if (!open) break
-              if (records.length > 0) {
-                after = records.at(-1)!.position
-                controller.enqueue(utf8.encode(records.map(eventOf).join("")))
-              }
+              if (records.length > 0) after = records.at(-1)!.position
+              const news = records.filter(isNew)
+              if (news.length > 0) controller.enqueue(utf8.encode(news.map(eventOf).join("")))
               if (controller.desiredSize! < -MOST_UNREAD) close()
               if (records.length < PIECE && open) await moved
             }
@@ -103,15 +103,22 @@ export const feedRoutes = (kinds: readonly Kind[]) =>
       return at
     }
 
+    /** Now: nothing that was committed before is told, though below it a transaction may be open that is to be told of. */
+    const beginNow = async () => {
+      const { position, snapshot } = await run(outbox.end)
+      return { position, isNew: (record: Recorded) => record.position.epoch !== position.epoch || !shows(snapshot, record.position.transaction) }
+    }
+
     const listen = async (exchange: Exchange): Promise<Reply> => {
       const { principal } = exchange
-      const from = lastOf(exchange) ?? queryOf(exchange, beginning).after ?? (await run(outbox.end))
+      const after = lastOf(exchange) ?? queryOf(exchange, beginning).after
+      const from = after === null ? await beginNow() : { position: after, isNew: () => true }
       const wanted = kinds.filter(({ scope }) => principal.scopes.has(`${scope}:read`)).map(({ name }) => name)
       return {
         status: 200,
         headers: { "Content-Type": "text/event-stream", "Cache-Control": NO_STORE, "X-Accel-Buffering": "no" },
         // Nobody would read it, or hang up.
-        body: exchange.c.req.method === "HEAD" ? null : stream(wanted, from)
+        body: exchange.c.req.method === "HEAD" ? null : stream(wanted, from.position, from.isNew)
       }
     }
     return {

@@ -6,6 +6,7 @@ import { createDatabase, dropDatabase } from "../../../test/support/database.ts"
 import { eventually } from "../../../test/support/eventually.ts"
 import { product } from "../../domain/kinds/product.ts"
 import { Outbox } from "../../domain/ledger/Outbox.ts"
+import { shows } from "../../domain/ledger/Snapshot.ts"
 import type { Snapshot } from "../../domain/ledger/Snapshot.ts"
 import { Log } from "../../domain/observe/Log.ts"
 import { migrate } from "./migrate.ts"
@@ -25,7 +26,7 @@ beforeAll(async () => {
   runtime = ManagedRuntime.make(Layer.provide(Layer.provideMerge(layerPostgresOutbox, Postgres.layer({ url, poolMax: 1 })), Layer.succeed(Log, log)))
   outbox = await runtime.runPromise(Outbox)
   pool = (await runtime.runPromise(Postgres)).pool
-  epoch = (await run(outbox.end)).epoch
+  epoch = (await run(outbox.end)).position.epoch
 })
 afterAll(async () => {
   await runtime.dispose()
@@ -206,13 +207,15 @@ test("a listener who begins at the end misses nothing that commits from then on"
   await record(pool)
   await slow.query("begin")
   const open = await record(slow)
-  const end = await run(outbox.end)
+  const before = await record(pool)
+  const { position, snapshot } = await run(outbox.end)
   const next = await record(pool)
   await slow.query("commit")
   await behindFence(async () => {
-    const found = (await feed(end)).map(({ position }) => position.transaction)
-    return found.includes(open) && found.includes(next)
+    const found = (await feed(position)).map(({ position }) => position.transaction)
+    return [open, before, next].every((transaction) => found.includes(transaction))
   })
+  expect([open, before, next].map((transaction) => shows(snapshot, transaction))).toEqual([false, true, false])
 }, 30_000)
 
 test("the lag counts what the checkpoints do not show, and the age of the oldest", async () => {

@@ -83,7 +83,10 @@ export const layerPostgresOutbox = Layer.effect(Outbox, Effect.gen(function*() {
       }, [after.epoch, String(after.transaction), after.sequence, kinds, limit]), (rows) => rows.map(recordedOf)),
     end: Effect.map(
       postgres.read({ name: "end", text: `select ${EPOCH} as epoch, pg_current_snapshot()::text as snapshot, ${LAST} as last` }, []),
-      ([columns]) => ({ epoch: Number(columns!["epoch"]), transaction: durable(parseSnapshot(columns!["snapshot"]), BigInt(columns!["last"])).xmin, sequence: 0 })
+      ([columns]) => {
+        const snapshot = durable(parseSnapshot(columns!["snapshot"]), BigInt(columns!["last"]))
+        return { position: { epoch: Number(columns!["epoch"]), transaction: snapshot.xmin, sequence: 0 }, snapshot }
+      }
     ),
     lag: (checkpoints) =>
       Effect.map(postgres.read({
