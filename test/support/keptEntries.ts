@@ -5,6 +5,7 @@ import { Cache } from "../../src/domain/cache/Cache.ts";
 import { CacheAccess } from "../../src/domain/cache/CacheAccess.ts";
 import { Entries } from "../../src/domain/cache/Entries.ts";
 import { Keyspace } from "../../src/domain/cache/Keyspace.ts";
+import { Transitions } from "../../src/domain/cache/Transitions.ts";
 import { Identifiers } from "../../src/domain/Identifiers.ts";
 import type { Kind } from "../../src/domain/Kind.ts";
 import { kinds } from "../../src/domain/kinds/kinds.ts";
@@ -49,7 +50,7 @@ export const openKeptEntries = async ({ database, redis, ring = ringOf(1, [1]) }
     Layer.provideMerge(Purge.layer),
     Layer.provideMerge(CacheAccess.layer({ attempts: 3, syncBudgetMilliseconds: 2_000 })),
     Layer.provideMerge(Layer.mergeAll(redis === undefined ? layerMemoryCache() : layerRedisCache({ url: redis }), layerPostgresLedger, layerPostgresOutbox, layerPostgresRetryQueue)),
-    Layer.provideMerge(Layer.mergeAll(Entries.layer, layerNodeIdentifiers({ secret: Buffer.alloc(32, 7) }), layerPrometheusMetrics(), Postgres.layer({ url: database, poolMax: 10 }))),
+    Layer.provideMerge(Layer.mergeAll(Entries.layer, layerNodeIdentifiers({ secret: Buffer.alloc(32, 7) }), layerPrometheusMetrics(), Transitions.layer({ process: "test" }), Postgres.layer({ url: database, poolMax: 10 }))),
     Layer.provideMerge(Keyspace.layer(PARTITIONS, kinds)),
     Layer.provideMerge(layerFileKeyring(ring)),
     Layer.provideMerge(Layer.succeed(Log, log)),

@@ -13,13 +13,16 @@ export type Proxy = {
   readonly blackhole: (direction?: Direction) => void;
   /** Everything arrives that much later, in order. */
   readonly delay: (ms: number) => void;
+  /** New connections go to that server of the same machine. */
+  readonly redirect: (port: number) => void;
   /** As at first. Connections that lost bytes are reset, for what follows a gap would be garbage. */
   readonly restore: () => Promise<void>;
   readonly stop: () => Promise<void>;
 };
 
 /** A TCP proxy before a real server, at which the network goes wrong. */
-export const startProxy = async ({ host, port: targetPort }: { host: string; port: number }): Promise<Proxy> => {
+export const startProxy = async ({ host, port: firstPort }: { host: string; port: number }): Promise<Proxy> => {
+  let targetPort = firstPort;
   const connections = new Set<{ reset: () => void; lossy: boolean }>();
   const swallowed = new Set<Direction>();
   let delayMs = 0;
@@ -81,6 +84,7 @@ export const startProxy = async ({ host, port: targetPort }: { host: string; por
       for (const one of direction === undefined ? (["requests", "answers"] as const) : [direction]) swallowed.add(one);
     },
     delay: (ms) => void (delayMs = ms),
+    redirect: (to) => void (targetPort = to),
     restore: async () => {
       swallowed.clear();
       delayMs = 0;

@@ -90,7 +90,7 @@ test("a checkpoint of an older epoch vouches for nothing", async () => {
   const all = await open()
   const { database, proxy, access, round } = all
   await lose(all)
-  await database.query("insert into database_epochs (epoch, system_identifier, timeline) select max(epoch) + 1000, '1', 1 from database_epochs")
+  await database.query("insert into database_epochs (epoch, system_identifier, timeline) select max(epoch) + 1000, min(system_identifier), min(timeline) from database_epochs")
   await proxy.restore()
   await eventually(() => access.state() === "half-open")
   expect(access.distrusted()).toEqual(everyPartition)

@@ -23,7 +23,7 @@ export const layerCacheReturn = Layer.effectDiscard(Effect.gen(function*() {
   const all = Array.from({ length: partitions }, (_, i) => i)
   /** Taken once per return: what came later was stored. */
   let since: Snapshot | null = null
-  let ahead = false
+  let ahead = false, life = 0
 
   const comeBack = Effect.gen(function*() {
     yield* Effect.timeout(Effect.tryPromise(() => cache.ping()), "1 second")
@@ -35,6 +35,9 @@ export const layerCacheReturn = Layer.effectDiscard(Effect.gen(function*() {
   const look = Effect.gen(function*() {
     const texts = yield* access.work((of) => of.checkpoints(all))
     const now = yield* ledger.snapshot
+    // Of another life its transactions say nothing.
+    if (now.epoch !== life) since = null
+    life = now.epoch
     since ??= now.snapshot
     const distrusted = new Set(access.distrusted())
     const isAhead = (checkpoint: Checkpoint) =>
@@ -50,7 +53,7 @@ export const layerCacheReturn = Layer.effectDiscard(Effect.gen(function*() {
         access.trust(partition)
       }
     }
-    if (found && !ahead) log.error("The cache is ahead of the database: nothing is read from it. After a restore, flush it", { epoch: now.epoch })
+    if (found && !ahead) log.error("The cache is ahead of the database: nothing is read from it. If the database is the right one, `holdfast epoch new` makes it the newest", { epoch: now.epoch })
     ahead = found
   })
 

@@ -25,6 +25,8 @@ export class Entries extends Context.Service<Entries, {
   readonly read: (kind: Kind, id: string, value: Uint8Array) => Entry | null
   /** As `read`, but for the version: an entry that the service has written, though it may be an older one. */
   readonly open: (kind: Kind, id: string, value: Uint8Array) => Entry | null
+  /** A life of the database is over: to `read`, an entry of an older epoch than this is none from now on. */
+  readonly refuseBefore: (epoch: number) => void
 }>()("holdfast/cache/Entries") {
   static readonly layer = Layer.effect(Entries, Effect.gen(function*() {
     const keyring = yield* Keyring, { partitionOf } = yield* Keyspace
@@ -32,6 +34,7 @@ export class Entries extends Context.Service<Entries, {
     const placeOf = (header: string, { name, tier }: Kind, id: string) => `${header} ${name} ${id} ${tier}`
     const keyIdOf = ({ tier }: Kind) => tier === 1 ? 0 : keyring.primary
 
+    let oldest = 0
     /** The newest that was seen of a key. */
     const floors = new Latest<Pick<Entry, "epoch" | "version">>(REMEMBERED)
     /** Whether it is as new as what was seen before; if so, it is seen. */
@@ -71,9 +74,10 @@ export class Entries extends Context.Service<Entries, {
       },
       read: (kind, id, value) => {
         const entry = open(kind, id, value)
-        return entry !== null && isNewest(kind, id, entry) ? entry : null
+        return entry !== null && entry.epoch >= oldest && isNewest(kind, id, entry) ? entry : null
       },
-      open
+      open,
+      refuseBefore: (epoch) => { oldest = epoch }
     })
   }))
 }

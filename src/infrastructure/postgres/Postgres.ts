@@ -1,9 +1,18 @@
 import { Cause, Context, Effect, Exit, Layer, Schedule, Semaphore } from "effect"
 import pg from "pg"
 import { Log } from "../../domain/observe/Log.ts"
+import { knownEpochs } from "../../domain/ledger/Epochs.ts"
+import type { Epochs } from "../../domain/ledger/Epochs.ts"
 import { Contended, DatabaseUnavailable, Taken, UnknownOutcome } from "../../domain/ledger/Ledger.ts"
+import { admitByEpoch, admitByServer, ServerRefused } from "./epochs.ts"
+import type { Admitted, NewestCached } from "./epochs.ts"
 
-export interface PostgresOptions { readonly url: string; readonly poolMax: number }
+export interface PostgresOptions {
+  readonly url: string
+  readonly poolMax: number
+  /** Given for the database whose lives are kept: every connection is then compared, and a new life is given its epoch. */
+  readonly newestCached?: NewestCached
+}
 
 /** A statement with a name is parsed and planned once per connection: 2 to 2.5 times as fast as the same text without. */
 export interface Statement { readonly name: string; readonly text: string }
@@ -15,10 +24,14 @@ type Rows = readonly Columns[]
 /** The pool. One statement is one transaction, unless it is run inside `transaction`. */
 export class Postgres extends Context.Service<Postgres, {
   readonly read: (statement: Statement, values: Values) => Effect.Effect<Rows, DatabaseUnavailable>
-  readonly write: (statement: Statement, values: Values) => Effect.Effect<Rows, DatabaseUnavailable | UnknownOutcome | Contended | Taken>
+  /** With an epoch, that of what was read before: a connection of another life writes nothing, and answers no rows. */
+  readonly write: (statement: Statement, values: Values, epoch?: number) => Effect.Effect<Rows, DatabaseUnavailable | UnknownOutcome | Contended | Taken>
   /** Statements of `work` run on one connection, between BEGIN and COMMIT. */
   readonly transaction: <A, E, R>(work: Effect.Effect<A, E, R>) => Effect.Effect<A, E | DatabaseUnavailable | UnknownOutcome, R>
   readonly reachable: () => boolean
+  readonly epochs: Epochs["Service"]
+  /** Where no lives are kept: the server is not the one of before. */
+  readonly onAnotherServer: (listener: () => void) => void
   readonly pool: pg.Pool
 }>()("holdfast/postgres/Postgres") {
   static readonly layer = (options: PostgresOptions) => Layer.effect(Postgres, open(options))
@@ -57,11 +70,17 @@ const CROWDED = "timeout exceeded when trying to connect"
 // A connection that died while idle is noticed by its next statement; by then the pool has noticed the others.
 const AGAIN = { times: 1, schedule: Schedule.spaced("20 millis") }
 
-const open = ({ url, poolMax }: PostgresOptions) =>
+const open = ({ url, poolMax, newestCached }: PostgresOptions) =>
   Effect.gen(function*() {
     const log = yield* Log
-    let reachable = true
+    const epochs = knownEpochs()
+    epochs.onChange((epoch) => log.warn("A new life of the database", { epoch }))
+    const anotherServer: (() => void)[] = []
+    const admit = newestCached === undefined ? admitByServer(() => anotherServer.forEach((listener) => listener())) : admitByEpoch(epochs, newestCached, log)
+    const admitted = new WeakMap<pg.ClientBase, Admitted>()
+    let reachable = true, refusal = ""
     const seen = (now: boolean) => {
+      if (now) refusal = ""
       if (now !== reachable) (now ? log.info : log.error)(now ? "Postgres is back" : "Postgres cannot be reached")
       reachable = now
     }
@@ -72,6 +91,8 @@ const open = ({ url, poolMax }: PostgresOptions) =>
       connectionTimeoutMillis: 5_000,
       idleTimeoutMillis: 60_000,
       keepAlive: true,
+      // Waited for. A life of the database ends with its server, and so with the connection: compared once, it is of that life for good.
+      onConnect: async (client) => { admitted.set(client, await admit(client)) },
       // A server that is frozen, or behind a network that swallows everything, must not keep a request for ever.
       query_timeout: 12_000,
       // An acknowledged write is on disk, whatever the server or the role prefers. A repetition waits at most 2 s for its first attempt; nothing that a request does takes longer than the others.
@@ -87,9 +108,18 @@ const open = ({ url, poolMax }: PostgresOptions) =>
     yield* Effect.addFinalizer(() => Effect.promise(() => pool.end()))
 
     const connect = Effect.tryPromise({
-      try: () => pool.connect(),
+      try: async () => {
+        for (;;) {
+          const client = await pool.connect()
+          if (admitted.get(client)!.stands()) return client
+          // Of a life that is over: its server may be there still, and answer.
+          client.release(true)
+        }
+      },
       catch: (error) => {
-        if ((error as Error).message !== CROWDED) seen(false)
+        const { message } = error as Error
+        if (message !== CROWDED) seen(false)
+        if (error instanceof ServerRefused && message !== refusal) log.error("A Postgres server is not used", { reason: refusal = message })
         return unavailable(error)
       }
     })
@@ -129,7 +159,10 @@ const open = ({ url, poolMax }: PostgresOptions) =>
     return Postgres.of({
       read: (statement, values) => Effect.retry(rowsOf(on((client) => query(client, statement, values, ofRead))), AGAIN),
       // Once sent, a write is finished: a client that hangs up must not leave it half-known.
-      write: (statement, values) => Effect.uninterruptible(rowsOf(on((client) => query(client, statement, values, ofWrite)))),
+      write: (statement, values, epoch = 0) => Effect.uninterruptible(rowsOf(on((client) => {
+        const isOfAnother = epoch > 0 && admitted.get(client)!.epoch > 0 && epoch !== admitted.get(client)!.epoch
+        return isOfAnother ? Effect.succeed({ rows: [] as Rows, command: "" }) : query(client, statement, values, ofWrite)
+      }))),
       transaction: (work) =>
         Effect.acquireUseRelease(
           connect,
@@ -143,6 +176,8 @@ const open = ({ url, poolMax }: PostgresOptions) =>
           release
         ),
       reachable: () => reachable,
+      epochs,
+      onAnotherServer: (listener) => void anotherServer.push(listener),
       pool
     })
   })

@@ -1,0 +1,176 @@
+import { randomUUID } from "node:crypto"
+import { Effect } from "effect"
+import pg from "pg"
+import { expect, test } from "vitest"
+import { administer, databaseUrl } from "../../../test/support/administer.ts"
+import { createDatabase, dropDatabase } from "../../../test/support/database.ts"
+import { eventually } from "../../../test/support/eventually.ts"
+import { afterwards, creating, freshDatabase, freshRedis, openServices, renaming, run } from "../../../test/support/services.ts"
+import { Cache } from "../../domain/cache/Cache.ts"
+import { CacheAccess } from "../../domain/cache/CacheAccess.ts"
+import { formatCheckpoint } from "../../domain/cache/Checkpoint.ts"
+import { newestEpoch } from "../../domain/cache/newestEpoch.ts"
+import { Commands } from "../../domain/Commands.ts"
+import { product } from "../../domain/kinds/product.ts"
+import { Epochs } from "../../domain/ledger/Epochs.ts"
+import { Ledger } from "../../domain/ledger/Ledger.ts"
+import { SubjectKeys } from "../../domain/secrets/SubjectKeys.ts"
+import { holdfast } from "../../cli/holdfast.ts"
+
+const NOBODY = "redis://127.0.0.1:1"
+
+/** As a dump restored beside what was there: another database in the same cluster, with the rows of the first. */
+const restored = async (from: string) => {
+  const name = `test_${randomUUID().replaceAll("-", "")}`, to = databaseUrl(from, name)
+  await administer(from.replace(new URL(from).pathname, "/postgres"), `create database ${name} template ${new URL(from).pathname.slice(1)}`)
+  const client = new pg.Client({ connectionString: to })
+  await client.connect()
+  afterwards(async () => {
+    await client.end()
+    await dropDatabase(to)
+  })
+  return { url: to, query: async (text: string, values: unknown[] = []): Promise<any[]> => (await client.query(text, values)).rows }
+}
+/** One whose place is known, as after a migration, and that nobody is connected to. */
+const original = async () => {
+  const url = await createDatabase({ migrated: true })
+  afterwards(() => dropDatabase(url))
+  await administer(url, "update database_epochs set place = (select place from database_life())")
+  return url
+}
+const epochsIn = async ({ query }: { readonly query: (text: string) => Promise<any[]> }) => (await query("select epoch from database_epochs order by epoch")).map(({ epoch }) => Number(epoch))
+const said = ({ lines }: { readonly lines: readonly { readonly message: string }[] }, text: string) => lines.filter(({ message }) => message.startsWith(text)).length
+
+test("a database that is where it was keeps its epoch, whoever connects how often", async () => {
+  const database = await freshDatabase(), before = await epochsIn(database)
+  await database.query("update database_epochs set place = (select place from database_life())")
+  for (let n = 0; n < 2; n++) {
+    const services = await openServices({ database: database.url })
+    expect(services.get(Epochs).newest()).toBe(before[0])
+    expect(said(services, "A new life")).toBe(0)
+  }
+  expect(await epochsIn(database)).toEqual(before)
+})
+
+test("a dump that was restored in the same cluster is a new life, of which all who find it at once make one", async () => {
+  const copy = await restored(await original()), [before] = await epochsIn(copy)
+  const all = await Promise.all(Array.from({ length: 4 }, () => openServices({ database: copy.url })))
+  const epochs = await epochsIn(copy)
+  expect(epochs).toEqual([before, expect.any(Number)])
+  expect(epochs[1]).toBeGreaterThan(Date.now() - 60_000)
+  for (const services of all) {
+    expect(services.get(Epochs).newest()).toBe(epochs[1])
+    expect((await run(services.get(Commands).create(creating()))).token.epoch).toBe(epochs[1])
+  }
+  expect(all.reduce((sum, services) => sum + said(services, "A new life of the database"), 0)).toBeGreaterThan(0)
+})
+
+test("its number is more than every number in the table and in the cache's checkpoints, whatever the clock says", async () => {
+  const redis = await freshRedis(), hour = 3_600_000
+  const from = await original(), cached = Date.now() + 2 * hour
+  await redis.cli("SET", "hf:{00}", formatCheckpoint({ is: "purge", epoch: 1, mark: "0".repeat(16), pieces: 0 }))
+  const tags = (await openServices({ database: (await freshDatabase()).url, redis: redis.url })).get(Cache)
+  await eventually(() => tags.ping())
+  expect(await tags.mark(5, null, formatCheckpoint({ is: "purge", epoch: cached, mark: "0".repeat(16), pieces: 0 }))).toBe(true)
+  // No clock is so far ahead: somebody wrote it, and must not use the numbers up.
+  expect(await tags.mark(6, null, formatCheckpoint({ is: "purge", epoch: 0xffff_ffff_ffff, mark: "0".repeat(16), pieces: 0 }))).toBe(true)
+  const copy = await restored(from)
+  await openServices({ database: copy.url, redis: redis.url })
+  expect((await epochsIn(copy)).at(-1)).toBe(cached + 1)
+
+  const ahead = await restored(from), known = Date.now() + hour
+  await ahead.query("update database_epochs set epoch = $1", [known])
+  await openServices({ database: ahead.url })
+  expect((await epochsIn(ahead)).at(-1)).toBe(known + 1)
+})
+
+test("with the cache away the clock has to do, and that is said", async () => {
+  const copy = await restored(await original())
+  const services = await openServices({ database: copy.url, redis: NOBODY })
+  const [, epoch] = await epochsIn(copy)
+  expect(Math.abs(epoch! - Date.now())).toBeLessThan(60_000)
+  expect(services.lines).toContainEqual(expect.objectContaining({ message: "The number of the new life is the clock's alone: the cache could not be asked", fields: { epoch } }))
+  expect(await run(newestEpoch(services.get(Cache), 64))).toBeNull()
+})
+
+test("a connection whose life cannot be asked for is used by nobody", async () => {
+  const database = await freshDatabase()
+  await database.query("alter table database_epochs rename column place to somewhere")
+  await expect(openServices({ database: database.url })).rejects.toMatchObject({ _tag: "DatabaseUnavailable" })
+})
+
+test("a database that was not migrated is refused for that", async () => {
+  const url = await createDatabase()
+  afterwards(() => dropDatabase(url))
+  await expect(openServices({ database: url })).rejects.toMatchObject({ _tag: "SchemaRefused", message: expect.stringContaining("Run `npm run migrate`") })
+})
+
+/** The command line; answers when it is over. */
+const epochNew = async (url: string, redis: string) => {
+  let out = "", err = ""
+  const code = await holdfast(["epoch", "new"], { DATABASE_URL: url, REDIS_URL: redis }, { out: (text) => { out += text }, err: (text) => { err += text } })
+  return { code, out, err }
+}
+const waiting = (query: (text: string) => Promise<any[]>) => eventually(async () =>
+  (await query("select from pg_locks where not granted and relation = 'database_epochs'::regclass and mode = 'AccessExclusiveLock'")).length === 1, { within: 10_000 })
+
+test("a life begun by hand waits for every statement that says the old epoch, and whatever comes meanwhile says the new one", async () => {
+  const database = await freshDatabase(), services = await openServices({ database: database.url })
+  const { id, token: { epoch } } = await run(services.get(Commands).create(creating()))
+  const early = await database.connect()
+  await early.query("begin")
+  expect(Number((await early.query("select max(epoch) as epoch from database_epochs")).rows[0].epoch)).toBe(epoch)
+  let over = false
+  const begun = epochNew(database.url, NOBODY).finally(() => { over = true })
+  await waiting(database.query)
+  const late = run(services.get(Commands).change(renaming(id, "Torch")))
+  // It has had to let the others pass once, and comes again.
+  await eventually(async () => (await database.query("select from pg_locks where not granted")).length === 0, { within: 10_000 })
+  await late
+  await waiting(database.query)
+  const later = run(services.get(Commands).change(renaming(id, "Lantern")))
+  await eventually(async () => (await database.query("select from pg_locks where not granted")).length >= 2, { within: 10_000 })
+  expect(over).toBe(false)
+  await early.query("commit")
+  const { code, out } = await begun
+  expect([code, out]).toEqual([0, expect.stringMatching(/^A new life of the database begins: epoch \d{13}\.\nThe cache could not be asked/)])
+  const [, newest] = await epochsIn(database)
+  expect((await later).token.epoch).toBe(newest)
+  expect((await database.query("select epoch from outbox order by xid")).map((row) => Number(row.epoch))).toEqual([epoch, epoch, newest])
+  expect(services.get(Epochs).newest()).toBe(newest)
+})
+
+test("it is more than the cache knows, and every process hears of it from its next statement: what the cache holds is not read until it is settled", async () => {
+  const redis = await freshRedis(), database = await freshDatabase()
+  const services = await openServices({ database: database.url, redis: redis.url }), access = services.get(CacheAccess)
+  await eventually(() => services.get(Cache).ping())
+  const cached = (await epochsIn(database))[0]! + 10_000_000
+  await services.get(Cache).mark(5, null, formatCheckpoint({ is: "purge", epoch: cached, mark: "0".repeat(16), pieces: 0 }))
+  const heard: number[] = [], stop = services.get(Epochs).onChange((epoch) => { heard.push(epoch) })
+  expect(await epochNew(database.url, redis.url)).toEqual({ code: 0, out: `A new life of the database begins: epoch ${cached + 1}.\n`, err: "" })
+  await run(services.get(Ledger).rows(product, []))
+  expect(access.distrusted()).toHaveLength(64)
+  expect(heard).toEqual([cached + 1])
+  expect(services.lines.filter(({ message }) => message === "A new life of the database").map(({ fields }) => fields)).toEqual([{ epoch: cached + 1 }])
+  stop()
+  expect(await epochNew(database.url, redis.url)).toMatchObject({ code: 0 })
+  await run(Effect.ignore(services.get(Ledger).snapshot))
+  expect(heard).toHaveLength(1)
+})
+
+test("with a new life of the data the kept keys of persons go: they may be lost where they were", async () => {
+  const database = await freshDatabase(), services = await openServices({ database: database.url }), keys = services.get(SubjectKeys), person = randomUUID()
+  expect(await run(keys.make(person))).not.toBeNull()
+  await run(services.get(Ledger).snapshot)
+  await database.query("delete from subject_keys")
+  expect(await run(keys.find(person))).not.toBeNull()
+  await database.query("select begin_epoch(0, true)")
+  await run(services.get(Ledger).snapshot)
+  expect(await run(keys.find(person))).toBeNull()
+})
+
+test("a schema that is behind begins no life", async () => {
+  const url = await createDatabase()
+  afterwards(() => dropDatabase(url))
+  expect(await epochNew(url, NOBODY)).toMatchObject({ code: 1, err: expect.stringContaining("Run `npm run migrate`") })
+})

@@ -1,0 +1,134 @@
+import { execFile } from "node:child_process";
+import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import pg from "pg";
+import { onTestFinished } from "vitest";
+import { type EmbeddedPostgres, startEmbeddedPostgres } from "../../src/infrastructure/embedded/EmbeddedPostgres.ts";
+import { eventually } from "./eventually.ts";
+import { freePort } from "./processes.ts";
+
+const run = promisify(execFile);
+
+/** A Postgres of the test's own, with its data folder: what a common server, or one in a container, does not let a test do. */
+export type Cluster = {
+  readonly url: string;
+  readonly port: number;
+  readonly query: (text: string, values?: unknown[]) => Promise<any[]>;
+  readonly stop: () => Promise<void>;
+  /** As kill -9 does it. */
+  readonly kill: () => Promise<void>;
+  readonly start: () => Promise<void>;
+  /** A copy of the data folder as it is now; the server may be running. Nothing runs on it yet. */
+  readonly copy: () => Promise<Cluster>;
+  /** The same, to follow this server as its replica, at the port given: through a proxy it can be parted from it. */
+  readonly replica: (port: number) => Promise<Cluster>;
+  /** Puts the data folder of another one in place of this one's. Both are stopped. */
+  readonly restore: (from: Cluster) => Promise<void>;
+  readonly promote: () => Promise<void>;
+  /** So many transactions. */
+  readonly burn: (count: number) => Promise<void>;
+  readonly home: string;
+};
+
+const settings = { shared_buffers: "32MB", wal_level: "replica", max_wal_senders: "4", wal_keep_size: "64MB", max_connections: "100" };
+
+const folderOf = async () => {
+  const folder = await mkdtemp(join(tmpdir(), "holdfast-cluster-test-"));
+  // mkdtemp makes it its maker's alone, and root hands the server to another account.
+  await chmod(folder, 0o755);
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+};
+
+const over = (folder: string, home: string, password: string, port: number): Cluster => {
+  let server: EmbeddedPostgres | undefined, client: pg.Client | undefined;
+  const url = `postgres://postgres:${password}@127.0.0.1:${port}/holdfast?sslmode=disable`;
+  const query = async (text: string, values: unknown[] = []) => {
+    if (client === undefined) {
+      client = new pg.Client({ connectionString: url });
+      client.on("error", () => undefined);
+      await client.connect();
+    }
+    return (await client.query(text, values)).rows;
+  };
+  const leave = async () => {
+    const left = client;
+    client = undefined;
+    await left?.end().catch(() => undefined);
+  };
+  const stop = async () => {
+    await leave();
+    await server?.stop();
+    server = undefined;
+  };
+  const data = join(home, "data");
+  const copyTo = async () => {
+    const other = await folderOf(), to = join(other, "postgres");
+    await mkdir(to);
+    const running = server !== undefined;
+    if (running) await query("select pg_backup_start('copy', true)");
+    await run("cp", ["-a", `${home}/.`, to]);
+    if (running) {
+      const [{ labelfile }] = await query("select labelfile from pg_backup_stop(false)");
+      await run("cp", ["-a", `${data}/pg_wal/.`, join(to, "data", "pg_wal")]);
+      await writeFile(join(to, "data", "backup_label"), labelfile);
+    }
+    await rm(join(to, "data", "postmaster.pid"), { force: true });
+    return { other, to, port: await freePort() };
+  };
+  const cluster: Cluster = {
+    url,
+    port,
+    home,
+    query,
+    stop,
+    kill: async () => {
+      await leave();
+      server!.kill("SIGKILL");
+      await eventually(async () => await run("/bin/sh", ["-c", "! kill -0 $1 2>/dev/null", "sh", String(server!.pid)]).then(() => true, () => false));
+      server = undefined;
+    },
+    start: async () => {
+      server = await startEmbeddedPostgres({ folder, persistent: true, port, settings });
+    },
+    copy: async () => {
+      const { other, to, port } = await copyTo();
+      const copied = over(other, to, password, port);
+      onTestFinished(copied.stop);
+      return copied;
+    },
+    replica: async (primary) => {
+      const { other, to, port } = await copyTo();
+      await writeFile(join(to, "data", "standby.signal"), "");
+      await writeFile(join(to, "data", "postgresql.auto.conf"), `primary_conninfo = 'host=127.0.0.1 port=${primary} user=postgres password=${password} sslmode=disable'\n`);
+      const copied = over(other, to, password, port);
+      onTestFinished(copied.stop);
+      await copied.start();
+      return copied;
+    },
+    restore: async (from) => {
+      await rm(data, { recursive: true });
+      await run("cp", ["-a", join(from.home, "data"), data]);
+    },
+    promote: async () => {
+      await query("select pg_promote()");
+    },
+    burn: async (count) => {
+      await query(`do $$ begin for n in 1..${count} loop perform pg_current_xact_id(); commit; end loop; end $$`);
+    },
+  };
+  return cluster;
+};
+
+export const startCluster = async (): Promise<Cluster> => {
+  const folder = await folderOf();
+  const first = await startEmbeddedPostgres({ folder, persistent: true, settings });
+  const { password } = new URL(first.url), { port, dataFolder } = first;
+  await first.stop();
+  const cluster = over(folder, join(dataFolder, ".."), password, port);
+  onTestFinished(cluster.stop);
+  await cluster.start();
+  return cluster;
+};
