@@ -63,8 +63,10 @@ export const ROUTES: ReadonlyArray<Route> = [
   route("DELETE", "/ops/retry-queue/{kind}/{id}", ["ops:write"]),
   route("GET", "/ops/entries/{kind}/{id}", ["ops:read"]),
   route("DELETE", "/ops/entries/{kind}/{id}", ["ops:write"]),
-  route("POST", "/ops/verifications", ["ops:write"], { body: { nothing: "known" }, optional: true }),
-  route("POST", "/ops/rebuilds", ["ops:write"], { body: { nothing: "known" }, optional: true }),
+  route("POST", "/ops/verifications", ["ops:write"], { body: { nothing: "known" } }),
+  route("GET", "/ops/verifications/{id}", ["ops:read"]),
+  route("POST", "/ops/rebuilds", ["ops:write"], { body: { nothing: "known" } }),
+  route("GET", "/ops/rebuilds/{id}", ["ops:read"]),
   route("GET", "/metrics", ["ops:read"]),
 
   route("GET", "/healthz", null),

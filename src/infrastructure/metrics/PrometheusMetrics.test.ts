@@ -49,19 +49,23 @@ test("each latency is told apart, in milliseconds", () => {
   }
 })
 
-test("an entry settled is counted at the smallest bound that its age does not exceed, one older than all in no summary", async () => {
+test("of what was settled up to an age the stale ones are shown per million; one older than every bound is in the totals only", async () => {
   const metrics = makeMetrics()
+  metrics.settled(100.1, false)
+  expect(metrics.summary().stalePerMillion).toEqual({ "100ms": null, "1s": 0, "10s": 0, "1m": 0, "5m": 0 })
+  expect(await samplesOf(metrics, "holdfast_stale_per_million")).toEqual(["1s", "10s", "1m", "5m"].map((age) => `holdfast_stale_per_million{age="${age}"} 0`))
   metrics.settled(100, false)
   metrics.settled(0, true)
-  metrics.settled(100.1, false)
-  metrics.settled(300_000, true)
+  metrics.settled(60_001, true)
+  metrics.settled(300_000, false)
   metrics.settled(300_001, true)
-  expect(metrics.summary().stalePerMillion).toEqual({ "100ms": 500_000, "1s": 0, "10s": null, "1m": null, "5m": 1_000_000 })
+  expect(metrics.summary().stalePerMillion).toEqual({ "100ms": 500_000, "1s": 1_000_000 / 3, "10s": 1_000_000 / 3, "1m": 1_000_000 / 3, "5m": 400_000 })
+  expect(await samplesOf(metrics, "holdfast_stale_per_million{age=\"5m\"}")).toEqual(["holdfast_stale_per_million{age=\"5m\"} 400000"])
   const samples = await samplesOf(metrics, "holdfast_settled_total")
   expect(samples).toHaveLength(12)
   expect(samples).toEqual(expect.arrayContaining([
     "holdfast_settled_total{age=\"100ms\",result=\"current\"} 1", "holdfast_settled_total{age=\"100ms\",result=\"behind\"} 1",
-    "holdfast_settled_total{age=\"1s\",result=\"current\"} 1", "holdfast_settled_total{age=\"5m\",result=\"behind\"} 1",
+    "holdfast_settled_total{age=\"1s\",result=\"current\"} 1", "holdfast_settled_total{age=\"5m\",result=\"behind\"} 1", "holdfast_settled_total{age=\"5m\",result=\"current\"} 1",
     "holdfast_settled_total{age=\"older\",result=\"behind\"} 1", "holdfast_settled_total{age=\"10s\",result=\"current\"} 0"
   ]))
 })

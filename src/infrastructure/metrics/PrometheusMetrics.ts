@@ -112,6 +112,25 @@ const makeSettled = (registry: Registry, now: () => number) => {
       totals.forEach((count, column) => this.inc({ age: ages[column % ages.length]!, result: column < ages.length ? "current" : "behind" }, count))
     }
   })
+  const stalePerMillion = (): Summary["stalePerMillion"] => {
+    const counts = window.totals()
+    let all = 0, behind = 0
+    return Object.fromEntries(AGE_NAMES.map((name, age) => {
+      behind += counts[age + ages.length]!
+      all += counts[age]! + counts[age + ages.length]!
+      return [name, all === 0 ? null : behind / all * 1_000_000]
+    })) as unknown as Summary["stalePerMillion"]
+  }
+  new Gauge({
+    name: "holdfast_stale_per_million",
+    help: "Of a million entries that the relay looked at in the last 60 s, when the write was at most so old, so many were behind; nothing where none was looked at",
+    labelNames: ["age"],
+    registers: [registry],
+    collect() {
+      this.reset()
+      for (const [age, stale] of Object.entries(stalePerMillion())) if (stale !== null) this.set({ age }, stale)
+    }
+  })
   return {
     /** Counted at the smallest bound that the age does not exceed. */
     add: (ageMilliseconds: number, behind: boolean): void => {
@@ -121,15 +140,7 @@ const makeSettled = (registry: Registry, now: () => number) => {
       totals[column]!++
       window.add(column)
     },
-    stalePerMillion: (): Summary["stalePerMillion"] => {
-      const counts = window.totals()
-      const perMillion = (age: number) => {
-        const behind = counts[age + ages.length]!
-        const all = counts[age]! + behind
-        return all === 0 ? null : behind / all * 1_000_000
-      }
-      return Object.fromEntries(AGE_NAMES.map((name, age) => [name, perMillion(age)])) as unknown as Summary["stalePerMillion"]
-    }
+    stalePerMillion
   }
 }
 
