@@ -23,6 +23,7 @@ import { openRoutes } from "./routes/open.ts"
 import { operatorRoutes } from "./routes/operators.ts"
 import { readRoutes } from "./routes/reads.ts"
 import { sessionRoutes } from "./routes/sessions.ts"
+import { verificationRoutes } from "./routes/verifications.ts"
 import { writeRoutes } from "./routes/writes.ts"
 
 /** The HTTP interface. */
@@ -112,7 +113,7 @@ const make = (kinds: readonly Kind[], options: { readonly opsPort: boolean }) =>
     }
 
     const feed = yield* feedRoutes(kinds)
-    const routes: readonly Route[] = [...yield* readRoutes(kinds), ...yield* writeRoutes(kinds), ...yield* lookupRoutes(kinds), ...feed.routes, ...sessionRoutes(yield* Sessions), ...yield* operatorRoutes(kinds), ...yield* openRoutes]
+    const routes: readonly Route[] = [...yield* readRoutes(kinds), ...yield* writeRoutes(kinds), ...yield* lookupRoutes(kinds), ...feed.routes, ...sessionRoutes(yield* Sessions), ...yield* operatorRoutes(kinds), ...yield* verificationRoutes(kinds), ...yield* openRoutes]
     return Apps.of({
       main: appOf(withDocuments(options.opsPort ? routes.filter(({ ops }) => ops !== true) : routes), false),
       ops: options.opsPort ? appOf(routes.filter(({ ops }) => ops === true), true) : null,

@@ -35,7 +35,7 @@ export const PROBLEMS = {
   "order-not-paid": { status: 409, title: "Order not paid", help: "Only a paid order can be shipped." },
   "order-not-shipped": { status: 409, title: "Order not shipped", help: "Only a shipped order can be delivered." },
   "order-not-cancellable": { status: 409, title: "Order not cancellable", help: "Only an order that is placed or paid can be cancelled." },
-  "history-pruned": { status: 410, title: "History pruned", help: "Events as old as this are no longer kept. Begin at the oldest kept with `after=0`." }
+  "history-pruned": { status: 410, title: "History pruned", help: "Events as old as this takes are no longer kept. A listener begins at the oldest kept with `after=0`; of an entity the newest version can always be read. A repeated change is answered like this where it was done the first time, and its answer can no longer be made." }
 } as const satisfies Readonly<Record<string, ProblemType>>
 
 export type ProblemName = keyof typeof PROBLEMS
@@ -74,6 +74,7 @@ const OF_REFUSAL: { readonly [T in Fault["_tag"]]: (fault: Extract<Fault, { _tag
   KeyInFlight: () => new HttpProblem("idempotency-key-in-flight", "The first request with this Idempotency-Key is still running.", retryAfter),
   TooContended: () => new HttpProblem("unavailable", "Too many others change the same entity at the moment.", retryAfter),
   TokenUnknown: () => new HttpProblem("consistency-token-unknown", "The database does not know the write that a Consistency-Token speaks of."),
+  HistoryPruned: () => new HttpProblem("history-pruned", "Events that this takes are no longer kept."),
   CacheUnavailable: () => new HttpProblem("unavailable", "The cache cannot be reached at the moment.", retryAfter),
   DatabaseUnavailable: () => new HttpProblem("unavailable", "The database cannot be reached at the moment.", retryAfter),
   UnknownOutcome: () => new HttpProblem("unknown-outcome", "The connection was lost during the commit; whether the change happened is unknown.", retryAfter)

@@ -50,6 +50,21 @@ test("sessions that a cache which was killed has kept are ended when it is back"
   await eventually(async () => expect(await run(sessions.get("a"))).toBeNull())
 })
 
+test("whom a new life of the database has back is erased again, without a start", async () => {
+  const [database, keys] = [await freshDatabase(), await freshDatabase()]
+  await database.query("update installation set subject_keys_apart = true")
+  const services = await openServices({ database: database.url, environment: { SUBJECT_KEYS_URL: keys.url } }), id = await register(services)
+  const [{ row }] = await database.query("select to_jsonb(c)::text as row from customers c")
+  await run(services.get(Erasure).erase({ ...request("EraseCustomer", {}), id }))
+  await openJobs(services, SOON)
+  await eventually(async () => expect(await database.query("select from pgboss.job where name = 'erasures' and state = 'active'")).toHaveLength(1), { within: 20_000 })
+  await database.query("delete from outbox where version_id = 2")
+  await database.query("delete from customers")
+  await database.query("insert into customers select * from jsonb_populate_record(null::customers, $1::jsonb)", [row])
+  await database.query("select begin_epoch(0, true)")
+  await eventually(async () => expect(await database.query("select id from customers where deleted_at is not null and certificate is not null")).toEqual([{ id }]), { within: 20_000 })
+})
+
 test("an erasure whose request may still be at work is left to it", async () => {
   const database = await freshDatabase(), services = await openServices({ database: database.url }), id = await register(services)
   await run(services.get(Commands).change({ ...request("EraseCustomer", {}), id }))

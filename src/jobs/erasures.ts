@@ -1,6 +1,7 @@
 import { Duration, Effect, Layer } from "effect"
 import { Erasure } from "../domain/erasure/Erasure.ts"
 import { WorkLeases } from "../domain/jobs/WorkLeases.ts"
+import { Epochs } from "../domain/ledger/Epochs.ts"
 import { Log } from "../domain/observe/Log.ts"
 
 export interface ErasuresOptions {
@@ -12,10 +13,16 @@ export interface ErasuresOptions {
 
 /** Finishes what a crash, or a cache or a database that was away, left of an erasure. */
 export const layerErasures = ({ every = "3 seconds", olderThanSeconds = 15 }: ErasuresOptions = {}) => Layer.effectDiscard(Effect.gen(function*() {
-  const erasure = yield* Erasure, leases = yield* WorkLeases, log = yield* Log
+  const erasure = yield* Erasure, leases = yield* WorkLeases, log = yield* Log, epochs = yield* Epochs
 
   const warned = (message: string) => Effect.catchCause((cause) => Effect.sync(() => log.warn(message, { cause: String(cause) })))
-  const round = Effect.flatMap(erasure.pending(olderThanSeconds), (pending) =>
+  let life = epochs.newest()
+  /** A replica that was promoted may never have heard of an erasure; the list beside the keys has. A start does the same. */
+  const again = Effect.suspend(() => {
+    const now = epochs.newest()
+    return now === life ? Effect.void : Effect.map(erasure.restore, () => { life = now })
+  })
+  const round = Effect.flatMap(Effect.andThen(again, erasure.pending(olderThanSeconds)), (pending) =>
     Effect.forEach(pending, (person) => warned("An erasure could not be finished; it is tried again")(erasure.finish(person)), { discard: true }))
 
   yield* leases.serve({

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest"
 import { eventually } from "../../test/support/eventually.ts"
+import { monthAgo, RETENTION } from "../../test/support/retention.ts"
 import { freshDatabase, openJobs, openServices } from "../../test/support/services.ts"
 import { layerUpkeep } from "./upkeep.ts"
 
@@ -11,4 +12,18 @@ test("at the start the partitions of the time to come are made", async () => {
   expect(await partitions()).not.toContain(last)
   await openJobs(services, layerUpkeep)
   await eventually(async () => expect(await partitions()).toEqual(before), { within: 10_000 })
+})
+
+test("at the start what is older than the retention is dropped, and said; what somebody holds is said too", async () => {
+  const database = await freshDatabase(), services = await openServices({ database: database.url, environment: RETENTION })
+  const { name } = await monthAgo(database, 5), reader = await database.connect()
+  await reader.query("begin")
+  await reader.query("select count(*) from outbox")
+  const stop = await openJobs(services, layerUpkeep)
+  const said = (text: string) => services.lines.some(({ message, fields }) => message.startsWith(text) && fields["partition"] === name)
+  await eventually(() => said("A partition could not be dropped"), { within: 10_000 })
+  await stop()
+  await reader.query("commit")
+  await openJobs(services, layerUpkeep)
+  await eventually(() => said("A partition was dropped"), { within: 30_000 })
 })

@@ -24,7 +24,7 @@ const open = async () => {
   return database
 }
 
-const past = (id: string, version: number, kind: Kind = product) => run(pastOf(services.get(Outbox), kind, id, version))
+const past = (id: string, version: number, kind: Kind = product) => run(pastOf({ ledger: services.get(Ledger), outbox: services.get(Outbox) }, kind, id, version))
 const rowOf = async (id: string, kind: Kind = product): Promise<Row> => (await run(ledger.rows(kind, [id]))).rows.get(id)!
 
 test("folding an entity's events gives the row that its commands left, at every version", async () => {
@@ -118,5 +118,5 @@ test("a history that cannot be read is unavailable, never an empty one", async (
   services = await openServices({ database: proxy.to })
   const { id } = await run(services.get(Commands).create(creating()))
   await proxy.cut()
-  expect(await failing(pastOf(services.get(Outbox), product, id, 1))).toMatchObject({ _tag: "DatabaseUnavailable" })
+  expect(await failing(pastOf({ ledger: services.get(Ledger), outbox: services.get(Outbox) }, product, id, 1))).toMatchObject({ _tag: "DatabaseUnavailable" })
 })

@@ -52,6 +52,8 @@ export interface Change {
   readonly id: string
   /** The version that was loaded; 0 makes a new entity. */
   readonly expected: number
+  /** Of what it was decided on, if anything was loaded: in another life of the database a version of that number may be another one. */
+  readonly epoch?: number | undefined
   readonly event: AnyEvent
   /** Null for a new entity. */
   readonly before: State | null
@@ -128,6 +130,6 @@ export class Ledger extends Context.Service<Ledger, {
   readonly clock: () => number
   /** What a look at the database shows now, as far as it outlives a crash; the first transaction id that was not given out; its clock in milliseconds since 1970. */
   readonly snapshot: Read<{ readonly epoch: number; readonly snapshot: Snapshot; readonly next: bigint; readonly time: number }>
-  /** Whether the place of a token of an older epoch is in the outbox. */
+  /** Whether the place of a token of an older epoch is in the outbox, or was before that was pruned. */
   readonly remembers: (kind: Kind, id: string, position: Position | { readonly epoch: number; readonly sequence: number }) => Read<boolean>
 }>()("holdfast/ledger/Ledger") {}

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto"
+import { Effect, Layer } from "effect"
 import { beforeEach, describe, expect, test } from "vitest"
 import { eventually } from "../../../test/support/eventually.ts"
 import { cause, creating, freshDatabase, freshRedis, openServices, renaming, run, unencodable } from "../../../test/support/services.ts"
@@ -8,10 +9,13 @@ import { formatCheckpoint, parseCheckpoint } from "../cache/Checkpoint.ts"
 import { Entries } from "../cache/Entries.ts"
 import { decodeEntry, entryOf } from "../cache/Entry.ts"
 import { Keyspace } from "../cache/Keyspace.ts"
+import { Transitions } from "../cache/Transitions.ts"
 import { Commands } from "../Commands.ts"
+import { kinds } from "../kinds/kinds.ts"
 import { product } from "../kinds/product.ts"
 import { Ledger } from "../ledger/Ledger.ts"
 import type { Row } from "../ledger/Ledger.ts"
+import { Outbox } from "../ledger/Outbox.ts"
 import { Metrics } from "../observe/Metrics.ts"
 import { Relay } from "./Relay.ts"
 import { RelayLag } from "./RelayLag.ts"
@@ -85,8 +89,32 @@ test("what the store missed the relay finds and replaces; what is absent stays a
   await one.rounds()
   expect(await Promise.all([behind, absent, leased, current].map(one.version))).toEqual([2, null, null, 1])
   expect(await one.cache.fill([{ key: one.key(leased), value: old, lease: "a reader's", ttlMilliseconds: 1_000 }])).toEqual(["absent"])
-  const { stalePerMillion } = one.services.get(Metrics).summary()
-  expect(Object.values(stalePerMillion).filter((n) => n !== null && n > 0)).not.toHaveLength(0)
+  expect(one.services.get(Metrics).summary().stalePerMillion["5m"]).toBeGreaterThan(0)
+  const settled = (id: string) => one.services.get(Transitions).of(one.key(id)).filter(({ by }) => by === "settle").map(({ versionId, outcome }) => [versionId, outcome])
+  expect([behind, absent, current].map(settled)).toEqual([[[2, "behind"], [2, "brought up to date"]], [], []])
+})
+
+test("what was found stale counts by the age of its write when the cache was looked at, not when the log was", async () => {
+  const one = await open(), outbox = one.services.get(Outbox), { summary } = one.services.get(Metrics)
+  await one.rounds()
+  const id = await one.create(), old = (await one.bytes(id))!
+  await one.rename(id)
+  await one.force(id, old)
+  const slow = Outbox.of({ ...outbox, since: (...asked) => Effect.delay("300 millis")(outbox.since(...asked)) })
+  const late = Outbox.of({ ...outbox, since: (...asked) => Effect.tap(outbox.since(...asked), () => Effect.sleep("300 millis")) })
+  for (const of of [slow, late]) {
+    const relay = await run(Effect.service(Relay).pipe(Effect.provide(Relay.layer({ kinds, ttlMilliseconds: 60_000 }).pipe(
+      Layer.provide(Layer.succeed(Outbox, of)), Layer.provide(Layer.succeedContext(one.services.context))
+    ))) as Effect.Effect<Relay["Service"]>)
+    const before = summary().stalePerMillion
+    await run(relay.lane(everyPartition).round)
+    expect([before["100ms"], summary().stalePerMillion["100ms"]]).toEqual([null, null])
+    if (of === slow) {
+      expect(summary().stalePerMillion["5m"]).toBe(1_000_000)
+      await one.rename(id)
+    }
+  }
+  expect(summary().stalePerMillion["5m"]).toBe(500_000)
 })
 
 test("of several events of one entity the newest counts, in whatever order they are found", async () => {
@@ -243,7 +271,7 @@ describe("works from what it finds in the cache", () => {
     const one = await open()
     await one.rounds()
     const id = await one.create()
-    await database.query("insert into database_epochs (epoch, system_identifier, timeline) select max(epoch) + 1000, '1', 1 from database_epochs")
+    await database.query("insert into database_epochs (epoch, system_identifier, timeline) select max(epoch) + 1000, min(system_identifier), min(timeline) from database_epochs")
     expect(await one.round()).toBe(true)
     expect(await one.version(id)).toBeNull()
     const { epoch } = await run(one.ledger.snapshot)

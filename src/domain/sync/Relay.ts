@@ -8,6 +8,7 @@ import type { Checkpoint } from "../cache/Checkpoint.ts"
 import { Entries } from "../cache/Entries.ts"
 import { rankOf, timeToLive } from "../cache/Entry.ts"
 import { Keyspace } from "../cache/Keyspace.ts"
+import { Transitions } from "../cache/Transitions.ts"
 import { Identifiers } from "../Identifiers.ts"
 import type { Kind } from "../Kind.ts"
 import { Ledger } from "../ledger/Ledger.ts"
@@ -60,7 +61,7 @@ export class Relay extends Context.Service<Relay, {
 const make = (options: { readonly kinds: readonly Kind[]; readonly ttlMilliseconds: number }) =>
   Effect.gen(function*() {
     const access = yield* CacheAccess, outbox = yield* Outbox, ledger = yield* Ledger, keyspace = yield* Keyspace, purge = yield* Purge
-    const queue = yield* RetryQueue, identifiers = yield* Identifiers, metrics = yield* Metrics
+    const queue = yield* RetryQueue, identifiers = yield* Identifiers, metrics = yield* Metrics, transitions = yield* Transitions
     const kinds = new Map(options.kinds.map((kind) => [kind.name, kind])), encoded = encode(yield* Entries)
 
     /** The current rows of what was found behind, as the cache is to have them. What cannot be encoded is removed and queued. */
@@ -98,27 +99,35 @@ const make = (options: { readonly kinds: readonly Kind[]; readonly ttlMillisecon
 
     /**
      * Brings a partition from one place to the next; answers the checkpoint that then stands there, or null where somebody
-     * else moved it. Every script takes a fresh mark, and only the last one moves: a fail-over in between is seen.
+     * else moved it. Every script takes a fresh mark, and only the last one moves: a fail-over in between is seen. `clock`
+     * is the database's, or ahead of it: what was found is counted by the age of the write when the cache was looked at.
      */
-    const settle = Effect.fnUntraced(function*(partition: number, standing: string, from: Place, to: Place, found: readonly Pending[], now: number) {
+    const settle = Effect.fnUntraced(function*(partition: number, standing: string, from: Place, to: Place, found: readonly Pending[], clock: () => number) {
       let expected = standing
       let entries: readonly Settled[] = found.map(({ kind, id, version }) =>
         ({ key: keyspace.keyOf(kind, id), rank: rankOf({ epoch: to.epoch, version }), value: null, ttlMilliseconds: 0 }))
       let records = found
-      const behind = new Set<Pending>()
+      const ages = new Map<Pending, number>(), behind = new Set<Pending>()
       for (;;) {
         const left: number[] = []
         const all = pieces(entries)
         for (let i = 0, done = 0; i < all.length; done += all[i++]!.length) {
           const piece = all[i]!
           const next = i === all.length - 1 && left.length === 0 ? marked(to) : marked(from)
-          const otherwise = marked(from)
+          const otherwise = marked(from), now = clock()
           const verdict = yield* access.work((cache) => cache.settle({ partition, entries: piece, expected, next, otherwise }))
           if (verdict === null) return null
           expected = verdict.moved ? next : otherwise
+          // The second look, which brings the content, says nothing of how old it was at the first.
+          piece.forEach((_, at) => {
+            const record = records[done + at]!
+            if (!ages.has(record)) ages.set(record, now - record.recordedAt)
+          })
           for (const at of verdict.behind) {
-            behind.add(records[done + at]!)
-            if (piece[at]!.value === null) left.push(done + at)
+            const record = records[done + at]!, { key, value } = piece[at]!
+            behind.add(record)
+            if (value === null) left.push(done + at)
+            transitions.record(key, "settle", record.version, value === null ? "behind" : "brought up to date")
           }
         }
         if (left.length === 0) break
@@ -126,7 +135,7 @@ const make = (options: { readonly kinds: readonly Kind[]; readonly ttlMillisecon
         const values = yield* contents(records)
         entries = left.map((at, i) => ({ ...entries[at]!, ...values.get(records[i]!.id)! }))
       }
-      for (const record of found) metrics.settled(now - record.recordedAt, behind.has(record))
+      for (const [record, age] of ages) metrics.settled(age, behind.has(record))
       return expected
     })
 
@@ -164,6 +173,7 @@ const make = (options: { readonly kinds: readonly Kind[]; readonly ttlMillisecon
       const ahead = (place: Place, look: Look) => place.epoch > look.epoch || (place.epoch === look.epoch && place.snapshot.xmax > look.snapshot.xmax)
 
       const group = Effect.fnUntraced(function*(members: readonly { readonly partition: number; readonly text: string; readonly place: Place }[], from: Snapshot) {
+        const began = performance.now()
         const { look, whole } = yield* since(members[0]!.place.epoch, from, members.map(({ partition }) => partition))
         // Of a life of the database that is not this one, or no longer: `CacheReturn` says so, and nothing is read from it.
         if (members.some(({ place }) => ahead(place, look))) return false
@@ -172,9 +182,16 @@ const make = (options: { readonly kinds: readonly Kind[]; readonly ttlMillisecon
           yield* purge.run(old)
           return true
         }
+        // Nobody knows what the entries are worth that events were about which are gone.
+        if (from.xmin <= look.pruned) {
+          yield* purge.run(members)
+          return true
+        }
         const { pending, to } = cut(from, look, whole)
         const found = Map.groupBy(newest(pending), ({ partition }) => partition)
         const now = performance.now()
+        // It was read after the question was sent, so this is never too little, and no age is flattered.
+        const clock = () => look.time + performance.now() - began
         yield* Effect.forEach(members, Effect.fnUntraced(function*({ partition, text, place }) {
           const records = found.get(partition) ?? []
           const remembered = memory.get(partition)
@@ -183,7 +200,7 @@ const make = (options: { readonly kinds: readonly Kind[]; readonly ttlMillisecon
             return
           }
           const target: Place = { ...place, snapshot: to, time: whole ? look.time : place.time }
-          const stands = yield* settle(partition, text, place, target, records, look.time)
+          const stands = yield* settle(partition, text, place, target, records, clock)
           if (stands === null) memory.delete(partition)
           else memory.set(partition, { text: stands, looked: to, movedAt: now })
         }), { concurrency: 8, discard: true })

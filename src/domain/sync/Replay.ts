@@ -5,6 +5,7 @@ import type { CacheUnavailable } from "../cache/CacheAccess.ts"
 import { Entries } from "../cache/Entries.ts"
 import { timeToLive } from "../cache/Entry.ts"
 import { Keyspace } from "../cache/Keyspace.ts"
+import { Transitions } from "../cache/Transitions.ts"
 import { Identifiers } from "../Identifiers.ts"
 import type { Kind } from "../Kind.ts"
 import { Ledger } from "../ledger/Ledger.ts"
@@ -29,7 +30,7 @@ export class Replay extends Context.Service<Replay, {
 }>()("holdfast/sync/Replay") {
   static readonly layer = (options: { readonly kinds: readonly Kind[]; readonly ttlMilliseconds: number }) =>
     Layer.effect(Replay, Effect.gen(function*() {
-      const access = yield* CacheAccess, ledger = yield* Ledger, queue = yield* RetryQueue, keyspace = yield* Keyspace, entries = yield* Entries, identifiers = yield* Identifiers
+      const access = yield* CacheAccess, ledger = yield* Ledger, queue = yield* RetryQueue, keyspace = yield* Keyspace, entries = yield* Entries, identifiers = yield* Identifiers, transitions = yield* Transitions
       const kinds = new Map(options.kinds.map((kind) => [kind.name, kind])), encodedOf = encode(entries)
       const delay = (attempts: number) => delayAfter(attempts, identifiers.random())
 
@@ -46,7 +47,7 @@ export class Replay extends Context.Service<Replay, {
           ttlMilliseconds: timeToLive(value, options.ttlMilliseconds, identifiers.random())
         }))
         // Nobody waits for it: with a write's short budget what was missed for being slow would be missed again and again.
-        yield* access.work((cache) => cache.store(puts))
+        transitions.puts("replay", puts, yield* access.work((cache) => cache.store(puts)))
         yield* queue.settle(owed.filter((_, i) => encoded[i]!.encodable))
         yield* queue.postpone(owed.filter((_, i) => !encoded[i]!.encodable).map((row) =>
           ({ row, delayMilliseconds: delay(row.attempts), reason: "cannot be encoded", dead: row.attempts + 1 >= MOST_TRIES })))

@@ -17,7 +17,15 @@ export interface Difference {
   readonly fields: readonly string[]
 }
 
-export interface Checked { readonly compared: number; readonly differences: readonly Difference[] }
+export interface Checked {
+  readonly compared: number
+  /** Not compared: events of theirs were pruned. */
+  readonly pruned: number
+  readonly differences: readonly Difference[]
+}
+
+/** `next` is the id behind which the next page begins; null where there is none. */
+export interface CheckedPage extends Checked { readonly next: string | null }
 
 /** How far an entity's events have been folded. */
 interface Folded {
@@ -28,13 +36,15 @@ interface Folded {
   readonly state: State | null
   /** The next event does not follow. */
   readonly broken: boolean
+  /** There are events after the next one, and it is not there. */
+  readonly gap: boolean
   /** There are events after the version that was asked for. */
   readonly ahead: boolean
 }
 
 type Access<A> = Effect.Effect<A, DatabaseUnavailable>
 
-const START: Folded = { version: 0, place: "", sequence: 0, updatedAtNs: "", state: null, broken: false, ahead: false }
+const START: Folded = { version: 0, place: "", sequence: 0, updatedAtNs: "", state: null, broken: false, gap: false, ahead: false }
 /** So many entities are asked for at once, and so many of one's events: neither their number nor a long history stands in memory. */
 const PAGE = 100, PIECE = 500
 /** Entities that are folded at the same time. */
@@ -42,9 +52,9 @@ const AT_ONCE = 4
 
 const follow = (kind: Kind, folded: Folded, { version, position, event, updatedAtNs }: Recorded): Folded => {
   const place = formatPosition(position)
-  if (version !== folded.version + 1 || place <= folded.place) return { ...folded, broken: true }
+  if (version !== folded.version + 1 || place <= folded.place) return { ...folded, broken: true, gap: version > folded.version + 1 && place > folded.place }
   try {
-    return { version, place, sequence: position.sequence, updatedAtNs, state: kind.evolve(event, folded.state), broken: false, ahead: false }
+    return { version, place, sequence: position.sequence, updatedAtNs, state: kind.evolve(event, folded.state), broken: false, gap: false, ahead: false }
   } catch {
     // Of a type that nobody knows, or on a state that it cannot stand on.
     return { ...folded, broken: true }
@@ -60,6 +70,8 @@ const digestsOf = ({ hashes, lookups }: Personal): readonly string[] => [...Obje
 export class RowsCheck extends Context.Service<RowsCheck, {
   /** Tells of each page as it is done. */
   readonly check: (kind: Kind, tell: (page: Checked) => void) => Access<void>
+  /** The entities behind an id, some of them. */
+  readonly page: (kind: Kind, after: string | null) => Access<CheckedPage>
 }>()("holdfast/sync/RowsCheck") {
   static readonly layer = Layer.effect(RowsCheck, make())
 }
@@ -106,11 +118,19 @@ function make() {
       ]
     })
 
+    /** Whether events that are missing were pruned: those that come after what was folded may all have stood where something was. */
+    const arePruned = Effect.fnUntraced(function*(row: Row | null, { gap, broken, version, place }: Folded): Effect.fn.Return<boolean, DatabaseUnavailable> {
+      if (row === null || !(gap || (!broken && version < row.version))) return false
+      const pruned = yield* outbox.pruned
+      return pruned !== null && place < formatPosition(pruned)
+    })
+
     /** A row that has moved on is compared anew, and its events are folded on from where they were. */
-    const judge = Effect.fnUntraced(function*(kind: Kind, id: string, found: Row | null): Effect.fn.Return<Difference | null, DatabaseUnavailable> {
+    const judge = Effect.fnUntraced(function*(kind: Kind, id: string, found: Row | null): Effect.fn.Return<Difference | "pruned" | null, DatabaseUnavailable> {
       let row = found, folded = START
       for (;;) {
         folded = yield* fold(kind, id, row?.version ?? 0, folded)
+        if (yield* arePruned(row, folded)) return "pruned"
         const fields = yield* differing(kind, id, row, folded)
         if (fields.length === 0) return null
         const again: Row | null = (yield* ledger.rows(kind, [id])).rows.get(id) ?? null
@@ -121,16 +141,24 @@ function make() {
       }
     })
 
+    const page = Effect.fnUntraced(function*(kind: Kind, after: string | null): Effect.fn.Return<CheckedPage, DatabaseUnavailable> {
+      const ids = yield* ledger.everyId(kind, after, PAGE)
+      const { rows } = yield* ledger.rows(kind, ids)
+      const judged = yield* Effect.forEach(ids, (id) => judge(kind, id, rows.get(id) ?? null), { concurrency: AT_ONCE })
+      const differences = judged.filter((difference) => difference !== null && difference !== "pruned")
+      const pruned = judged.filter((difference) => difference === "pruned").length
+      return { compared: ids.length - pruned, pruned, differences, next: ids.length === PAGE ? ids.at(-1)! : null }
+    })
+
     return RowsCheck.of({
+      page,
       check: Effect.fnUntraced(function*(kind, tell) {
-        for (let after: string | null = null, more = true; more;) {
-          const ids: readonly string[] = yield* ledger.everyId(kind, after, PAGE)
-          const { rows } = yield* ledger.rows(kind, ids)
-          const judged = yield* Effect.forEach(ids, (id) => judge(kind, id, rows.get(id) ?? null), { concurrency: AT_ONCE })
-          tell({ compared: ids.length, differences: judged.filter((difference) => difference !== null) })
-          after = ids.at(-1) ?? null
-          more = ids.length === PAGE
-        }
+        let after: string | null = null
+        do {
+          const { next, ...checked }: CheckedPage = yield* page(kind, after)
+          tell(checked)
+          after = next
+        } while (after !== null)
       })
     })
   })

@@ -18,7 +18,7 @@ export const oneOperation = (kind: Kind, query: Query): Operation => ({
   query,
   headers: ["If-None-Match", "Consistency-Token", "Cache-Control"],
   answers: { 200: { is: `The ${kind.name}`, headers: READ, schema: kind.personal === null ? entityOf(kind) : Schema.Union([entityOf(kind), fullOf(kind)]) }, 304: NOT_CHANGED },
-  problems: ["deleted", "unavailable"],
+  problems: ["deleted", "history-pruned", "unavailable"],
   problemHeaders: READ
 })
 
@@ -64,7 +64,7 @@ export const commandOperation = (kind: Kind, command: Command, types: readonly s
   headers: command.at === "create" ? ["Idempotency-Key"] : ["If-Match", "Idempotency-Key"],
   ...types.length === 0 ? {} : { body: { schema: command.input, types, optional: command.takes.length === 0 } },
   answers: answersOf(kind, command),
-  problems: [...refusals(kind, command), ...FAILURES, ...command.at === "create" && kind.personal === null ? [] : ["deleted"] as const],
+  problems: [...refusals(kind, command), ...FAILURES, ...command.at === "create" && kind.personal === null ? [] : ["deleted"] as const, ...command.at === "create" ? [] : ["history-pruned"] as const],
   problemHeaders: ["Cache-Status"]
 })
 

@@ -260,6 +260,25 @@ describe("real answers are what the document says", () => {
     await exchange("GET", "/v1/changes", "/v1/changes?after=now")
   })
 
+  test("of verifications and rebuilds, while they wait and when they are done", async () => {
+    const apps = await open(), exchange = await against(apps), verifications = "/ops/verifications", rebuilds = "/ops/rebuilds"
+    const runs = [
+      [verifications, (await exchange("POST", verifications, verifications, json({ kind: "product", sample: 0.5 })))!],
+      [rebuilds, (await exchange("POST", rebuilds, rebuilds, json({ target: "cache" })))!],
+      [rebuilds, (await exchange("POST", rebuilds, rebuilds, json({ target: "rows" })))!]
+    ] as const
+    const found = { kind: "product", id: randomUUID() }, behind = { ...found, versionId: 2, entryVersionId: 1 }, different = { ...found, fields: ["stock"] }
+    const tally = (first: object) => JSON.stringify({ counts: { fine: 1, behind: 1, repaired: 1, filled: 3 }, oldestSeconds: { behind: 1.5 }, first })
+    for (const done of [false, true]) {
+      for (const [path, { headers }] of runs) await exchange("GET", `${path}/{id}`, headers.get("location")!)
+      await exchange("GET", "/ops/stats", "/ops/stats")
+      if (!done) await apps.query("update verifications set started_at = now(), finished_at = now(), tally = case work when 'verification' then $1::json else $2::json end", [tally({ behind: [behind] }), tally({ different: [different] })])
+    }
+    await exchange("GET", `${rebuilds}/{id}`, `${rebuilds}/none`)
+    await exchange("POST", verifications, verifications, json({ sample: 2 }))
+    await exchange("POST", rebuilds, rebuilds, json({}))
+  })
+
   test("and of too many requests", async () => {
     const apps = await open({ environment: { RATE_LIMIT_PER_SECOND: "1" } }), exchange = await against(apps)
     const statuses = await Promise.all([1, 2, 3].map(() => exchange("GET", "/v1/products", "/v1/products")))

@@ -5,6 +5,7 @@ import { Id } from "../query.ts"
 import type { Parameter } from "../query.ts"
 import { pageOf, Position, Time, Version, Whole } from "./answers.ts"
 import type { Operation } from "./Operation.ts"
+import { Verified } from "./verifications.ts"
 
 const tag = "operators"
 const Seconds = Schema.Finite
@@ -25,7 +26,7 @@ export const queueSizeOperation: Operation = {
   problems: ["unavailable"]
 }
 
-const Stats = Schema.Struct({
+const Stats = (kinds: readonly Kind[]) => Schema.Struct({
   reads: Schema.Struct({ hit: Whole, miss: Whole, stale: Whole, request: Whole, bypass: Whole }),
   hitRate: Share,
   fallbackRate: Share,
@@ -35,18 +36,20 @@ const Stats = Schema.Struct({
   breaker: Schema.Literals(["closed", "open", "half-open"]),
   queue: QueueSize,
   relay: Schema.Struct({ lagEvents: Whole, lagSeconds: Seconds }),
-  stalePerMillion: Schema.Struct({ "100ms": Share, "1s": Share, "10s": Share, "1m": Share, "5m": Share }),
-  lastVerification: Schema.NullOr(Schema.Record(Schema.String, Schema.Unknown)),
+  stalePerMillion: Schema.Struct({ "100ms": Share, "1s": Share, "10s": Share, "1m": Share, "5m": Share }).annotate({
+    description: "Of a million entries that the relay looked at when the write was at most so old, so many were older than it. Null where it looked at none."
+  }),
+  lastVerification: Schema.NullOr(Verified(kinds)),
   providers: Schema.Struct({ cache: Named, database: Named }),
   epoch: Whole
 })
 
-export const statsOperation: Operation = {
+export const statsOperation = (kinds: readonly Kind[]): Operation => ({
   summary: "How this process has done in the last 60 seconds",
   tag,
-  answers: { 200: { is: "Rates, latencies, and the state of what it depends on", schema: Stats } },
+  answers: { 200: { is: "Rates, latencies, and the state of what it depends on", schema: Stats(kinds) } },
   problems: ["unavailable"]
-}
+})
 
 const nameOf = (kinds: readonly Kind[]) => Schema.Literals(kinds.map(({ name }) => name))
 
@@ -95,7 +98,9 @@ const Explained = Schema.Struct({
   lease: Schema.Boolean,
   queued: Schema.Boolean,
   events: Schema.Array(Schema.Struct({ position: Position, versionId: Version, type: Schema.String, recordedAt: Time })),
-  transitions: Schema.Array(Schema.Record(Schema.String, Schema.Unknown)),
+  transitions: Schema.Array(Schema.Struct({
+    at: Time, by: Schema.Literals(["store", "fill", "replay", "settle", "lease", "evict", "verify", "rebuild"]), versionId: Schema.NullOr(Whole), outcome: Schema.String, process: Schema.String
+  })).annotate({ description: "The last of this key that the answering process remembers, oldest first: in memory, and no hits." }),
   verdict: Schema.Literals(["consistent", "absent", "behind", "ahead", "undecodable"])
 })
 

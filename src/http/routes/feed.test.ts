@@ -75,12 +75,15 @@ test("a stream ends when the server stops, without a word", async () => {
 })
 
 test("a stream that cannot be read on from the database is closed, and said", async () => {
-  const proxy = await behindProxy(database.url), http = await openHttp({ database: proxy.to })
+  const proxy = await behindProxy(database.url), http = await openHttp({ database: proxy.to }), holder = await database.connect()
+  await holder.query("begin")
+  await holder.query("lock table outbox in access exclusive mode")
+  const stream = await listen(http, "?after=0")
   await proxy.cut()
-  expect(await rest(await listen(http, "?after=0"))).toEqual([": listening\n\n"])
+  expect(await rest(stream)).toEqual([": listening\n\n"])
   expect(http.services.lines.map(({ message }) => message)).toContain("A listener of the changes was closed")
-  // Where it begins now, it is asked for first.
-  expect((await http.ask("GET", "/v1/changes")).status).toBe(503)
+  // Where it begins is asked for first.
+  for (const query of ["", "?after=0"]) expect((await http.ask("GET", `/v1/changes${query}`)).status).toBe(503)
 })
 
 test("a listener hears of the kinds that its key may read, and of no others", async () => {

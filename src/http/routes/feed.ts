@@ -1,14 +1,14 @@
 import { Effect, Semaphore } from "effect"
 import type { Kind } from "../../domain/Kind.ts"
-import { Outbox } from "../../domain/ledger/Outbox.ts"
+import { HistoryPruned, Outbox } from "../../domain/ledger/Outbox.ts"
 import type { Recorded } from "../../domain/ledger/Outbox.ts"
-import { formatPosition } from "../../domain/ledger/Position.ts"
+import { formatPosition, parsePosition } from "../../domain/ledger/Position.ts"
 import type { Position } from "../../domain/ledger/Position.ts"
 import { shows } from "../../domain/ledger/Snapshot.ts"
 import { Log } from "../../domain/observe/Log.ts"
 import type { Exchange } from "../Exchange.ts"
 import { changesOperation } from "../openapi/open.ts"
-import { HttpProblem } from "../problems.ts"
+import { HttpProblem, refusalOf } from "../problems.ts"
 import { position, positionOf, queryOf } from "../query.ts"
 import { NO_STORE } from "../respond.ts"
 import type { Reply } from "../respond.ts"
@@ -75,10 +75,13 @@ export const feedRoutes = (kinds: readonly Kind[]) =>
           comment = setInterval(() => controller.enqueue(utf8.encode(": still here\n\n")), COMMENT_EVERY)
           const pump = async () => {
             while (open) {
+              const passed = fence
               const moved = new Promise<void>((wake) => listeners.add(wake))
               const records = await run(lane.withPermit(outbox.feed(wanted, after, PIECE)))
               if (!open) break
               if (records.length > 0) after = records.at(-1)!.position
+              // Nothing for this listener is below the fence any more: what is pruned there is none of his.
+              else if (passed > formatPosition(after)) after = parsePosition(passed)!
               const news = records.filter(isNew)
               if (news.length > 0) controller.enqueue(utf8.encode(news.map(eventOf).join("")))
               if (controller.desiredSize! < -MOST_UNREAD) close()
@@ -103,16 +106,22 @@ export const feedRoutes = (kinds: readonly Kind[]) =>
       return at
     }
 
+    const everything = () => true
     /** Now: nothing that was committed before is told, though below it a transaction may be open that is to be told of. */
-    const beginNow = async () => {
+    const now = async () => {
       const { position, snapshot } = await run(outbox.end)
       return { position, isNew: (record: Recorded) => record.position.epoch !== position.epoch || !shows(snapshot, record.position.transaction) }
+    }
+    const oldestKept = (asked: Position, pruned: Position | null): Position => {
+      if (pruned === null || formatPosition(asked) >= formatPosition(pruned)) return asked
+      if (asked.epoch > 0) throw refusalOf(new HistoryPruned())
+      return pruned
     }
 
     const listen = async (exchange: Exchange): Promise<Reply> => {
       const { principal } = exchange
-      const after = lastOf(exchange) ?? queryOf(exchange, beginning).after
-      const from = after === null ? await beginNow() : { position: after, isNew: () => true }
+      const asked = lastOf(exchange) ?? queryOf(exchange, beginning).after
+      const from = asked === null ? await now() : { position: oldestKept(asked, await run(outbox.pruned)), isNew: everything }
       const wanted = kinds.filter(({ scope }) => principal.scopes.has(`${scope}:read`)).map(({ name }) => name)
       return {
         status: 200,

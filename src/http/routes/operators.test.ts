@@ -97,7 +97,7 @@ describe("an entity explained", () => {
     await database.query("update products set version_id = 1 where id = $1", [id])
     expect(await explain(id)).toMatchObject({ verdict: "ahead" })
     await database.query("update products set version_id = 2 where id = $1", [id])
-    await database.query("insert into database_epochs (epoch, system_identifier, timeline) select max(epoch) + 1000, '1', 1 from database_epochs")
+    await database.query("insert into database_epochs (epoch, system_identifier, timeline) select max(epoch) + 1000, min(system_identifier), min(timeline) from database_epochs")
     expect(await explain(id)).toMatchObject({ verdict: "behind", row: { versionId: 2 }, entry: { versionId: 2 } })
   })
 

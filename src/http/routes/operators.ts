@@ -5,6 +5,7 @@ import { CacheAccess } from "../../domain/cache/CacheAccess.ts"
 import { Entries } from "../../domain/cache/Entries.ts"
 import type { Entry } from "../../domain/cache/Entry.ts"
 import { Keyspace } from "../../domain/cache/Keyspace.ts"
+import { Transitions } from "../../domain/cache/Transitions.ts"
 import type { Kind } from "../../domain/Kind.ts"
 import { Ledger } from "../../domain/ledger/Ledger.ts"
 import type { Row } from "../../domain/ledger/Ledger.ts"
@@ -15,6 +16,7 @@ import { NOT_IN_BACKUPS, SubjectKeys } from "../../domain/secrets/SubjectKeys.ts
 import { RelayLag } from "../../domain/sync/RelayLag.ts"
 import { Replay } from "../../domain/sync/Replay.ts"
 import { RetryQueue } from "../../domain/sync/RetryQueue.ts"
+import { Verification } from "../../domain/sync/Verification.ts"
 import { bodyOf } from "../Exchange.ts"
 import type { Exchange } from "../Exchange.ts"
 import { discardOperation, evictOperation, explainOperation, queueSizeOperation, replayOperation, retryQueueOperation, statsOperation } from "../openapi/operators.ts"
@@ -24,6 +26,7 @@ import { json, noContent, NO_STORE } from "../respond.ts"
 import type { Reply } from "../respond.ts"
 import type { Route } from "../route.ts"
 import { valid } from "../validate.ts"
+import { verificationOf } from "./verifications.ts"
 
 const STATES = ["due", "delayed", "dead"] as const
 const LAST_EVENTS = 20
@@ -61,6 +64,7 @@ export const operatorRoutes = (kinds: readonly Kind[]) =>
   Effect.gen(function*() {
     const queue = yield* RetryQueue, replay = yield* Replay, lag = yield* RelayLag, ledger = yield* Ledger, outbox = yield* Outbox
     const cache = yield* Cache, access = yield* CacheAccess, keyspace = yield* Keyspace, entries = yield* Entries, metrics = yield* Metrics, audit = yield* Audit
+    const transitions = yield* Transitions, verification = yield* Verification
     const { backups } = yield* SubjectKeys
     const database = { name: "postgresql", capabilities: backups === "unreadable" ? [] : [NOT_IN_BACKUPS] }
     const run = Effect.runPromiseWith(yield* Effect.context<never>())
@@ -81,13 +85,13 @@ export const operatorRoutes = (kinds: readonly Kind[]) =>
     })
 
     const stats = Effect.gen(function*() {
-      const size = yield* queueSize, { epoch } = yield* ledger.snapshot
+      const size = yield* queueSize, { epoch } = yield* ledger.snapshot, last = yield* verification.last
       return {
         ...metrics.summary(),
         breaker: access.state(),
         queue: size,
         relay: { lagEvents: size.relayLagEvents, lagSeconds: size.relayLagSeconds },
-        lastVerification: null,
+        lastVerification: last === null ? null : verificationOf(last),
         providers: { cache: { name: cache.name, capabilities: cache.capabilities }, database },
         epoch
       }
@@ -149,20 +153,22 @@ export const operatorRoutes = (kinds: readonly Kind[]) =>
         lease,
         queued: queued.length > 0,
         events: records.map(({ position, version, event, recordedAt }) => ({ position: formatPosition(position), versionId: version, type: event.type, recordedAt })),
-        transitions: [],
+        transitions: transitions.of(keyspace.keyOf(kind.name, id)),
         verdict: verdictOf(row, entry, value !== null && !lease && entry === null)
       }, headers)
     }
 
     const evict = async (exchange: Exchange): Promise<Reply> => {
       const { kind, id } = named(exchange)
-      await run(Effect.andThen(access.work((of) => of.evict(keyspace.keyOf(kind.name, id))), audited(exchange, "entry evicted", kind, id)))
+      const key = keyspace.keyOf(kind.name, id)
+      await run(Effect.andThen(access.work((of) => of.evict(key)), audited(exchange, "entry evicted", kind, id)))
+      transitions.record(key, "evict", null, "asked for")
       return noContent(204, headers)
     }
 
     return [
       { method: "GET", path: "/ops/queue-size", scopes: read, ops: true, about: queueSizeOperation, handle: async () => json(200, await run(queueSize), headers) },
-      { method: "GET", path: "/ops/stats", scopes: read, ops: true, about: statsOperation, handle: async () => json(200, await run(stats), headers) },
+      { method: "GET", path: "/ops/stats", scopes: read, ops: true, about: statsOperation(kinds), handle: async () => json(200, await run(stats), headers) },
       { method: "GET", path: "/ops/retry-queue", scopes: read, ops: true, about: retryQueueOperation(kinds, narrowing), handle: list },
       { method: "POST", path: "/ops/retry-queue/replay", scopes: write, ops: true, about: replayOperation(replayOf), handle: replayNow },
       { method: "DELETE", path: "/ops/retry-queue/:kind/:id", scopes: write, ops: true, about: discardOperation, handle: discard },

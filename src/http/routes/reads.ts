@@ -56,7 +56,7 @@ export const readRoutes = (kinds: readonly Kind[]) =>
     const past = async (kind: Kind, exchange: Exchange, version: number, tokens: readonly Token[], condition: Condition | null): Promise<Reply> => {
       const id = idOf(exchange)
       await honour(kind, id, tokens)
-      const was = await run(pastOf(outbox, kind, id, version))
+      const was = await run(pastOf({ ledger, outbox }, kind, id, version))
       if (was === null) throw new HttpProblem("not-found", "The entity has no such version.")
       const headers = {
         "ETag": etag(version),

@@ -12,7 +12,7 @@ import { entityDigest } from "../../domain/ledger/Token.ts"
 test("the token of a read outlives two changes of the epoch, though its entity was last changed before both", async () => {
   const database = await freshDatabase()
   const services = await openServices({ database: database.url })
-  const newEpoch = () => database.query("insert into database_epochs (epoch, system_identifier, timeline) select max(epoch) + 1, 'test', 1 from database_epochs")
+  const newEpoch = () => database.query("insert into database_epochs (epoch, system_identifier, timeline) select max(epoch) + 1, min(system_identifier), min(timeline) from database_epochs")
   const queries = services.get(Queries), { authenticate } = services.get(Identifiers)
   const { id } = await run(services.get(Commands).create(creating()))
   const refreshed = () => queries.read(product, id, { ...ANY, noCache: true })

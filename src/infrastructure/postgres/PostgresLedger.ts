@@ -1,15 +1,13 @@
 import { Context, Effect, Layer } from "effect"
 import { Keyspace } from "../../domain/cache/Keyspace.ts"
 import type { Kind } from "../../domain/Kind.ts"
-import { Ledger } from "../../domain/ledger/Ledger.ts"
-import type {
-  Batch, Cause, Change, Committed, Contended, DatabaseUnavailable, EntityName, IdempotencyKey, KeptAnswer, Row, Taken, UnknownOutcome
-} from "../../domain/ledger/Ledger.ts"
+import { DatabaseUnavailable, Ledger, UnknownOutcome } from "../../domain/ledger/Ledger.ts"
+import type { Batch, Cause, Change, Committed, Contended, EntityName, IdempotencyKey, KeptAnswer, Row, Taken } from "../../domain/ledger/Ledger.ts"
 import { durable, parseSnapshot } from "../../domain/ledger/Snapshot.ts"
-import { columnOf, columnsOf, remainsOf, rowOf, valuesOf } from "./columns.ts"
+import { columnOf, columnsOf, remainsOf, rowOf, tableOf, valuesOf } from "./columns.ts"
 import { jointCommits } from "./jointCommit.ts"
 import { Deadlocked, Postgres } from "./Postgres.ts"
-import type { Columns, Statement } from "./Postgres.ts"
+import type { Columns, Statement, Values } from "./Postgres.ts"
 import { EPOCH, LAST, statementsOf } from "./statements.ts"
 
 const keptOf = (columns: Columns): KeptAnswer | null => columns["kept_request"] === null ? null : {
@@ -62,7 +60,14 @@ const Alone = Context.Reference<boolean>("holdfast/postgres/Alone", { defaultVal
 const MINUTE = 60_000
 
 export const layerPostgresLedger = Layer.effect(Ledger, Effect.gen(function*() {
-  const postgres = yield* Postgres, keyspace = yield* Keyspace
+  const postgres = yield* Postgres, keyspace = yield* Keyspace, { epochs } = postgres
+  const isNow = ([columns]: readonly Columns[]) => columns === undefined || columns["epoch"] === null || epochs.seen(Number(columns["epoch"]))
+  /** An answer of a server whose life is over, as became known while it was under way, is none. */
+  const ask = (statement: Statement, values: Values) =>
+    Effect.filterOrFail(postgres.read(statement, values), isNow, () => new DatabaseUnavailable({ reason: "a new life of the database began meanwhile" }))
+  /** What such a server wrote went with it, or not: the same idempotency key finds out. */
+  const write = (statement: Statement, values: Values, epoch?: number) =>
+    Effect.filterOrFail(postgres.write(statement, values, epoch), isNow, () => new UnknownOutcome())
   const made = new Map<string, ReturnType<typeof statementsOf>>()
   const statements = (kind: Kind) => {
     const known = made.get(kind.name)
@@ -74,6 +79,8 @@ export const layerPostgresLedger = Layer.effect(Ledger, Effect.gen(function*() {
   const joint = jointCommits(keyspace.partitionOf)
 
   let clock = { readAt: -MINUTE, ahead: 0 }
+  // Another server has another clock.
+  epochs.onChange(() => { clock = { readAt: -MINUTE, ahead: 0 } })
 
   const commit = Effect.fnUntraced(function*(change: Change): Effect.fn.Return<Committed | null, DatabaseUnavailable | UnknownOutcome | Contended | Taken> {
     const { kind, id, event, key, status, expected, after } = change, of = statements(kind), isNew = expected === 0
@@ -83,17 +90,17 @@ export const layerPostgresLedger = Layer.effect(Ledger, Effect.gen(function*() {
     ]
     if (change.also.length + change.holds.length > 0) {
       const { statement, values: all } = joint(change, values)
-      return jointlyOf(change, yield* postgres.write(statement, all))
+      return jointlyOf(change, yield* write(statement, all, change.epoch))
     }
     const statement = isNew ? key === null ? of.create : of.createWithKey : key === null ? of.change : of.changeWithKey
-    const [columns] = yield* postgres.write(statement, values)
+    const [columns] = yield* write(statement, values, change.epoch)
     return columns === undefined ? null : committedOf(columns, after)
   })
 
   const commitBatch = Effect.fnUntraced(function*({ kind, items, ids, key, cause, owed }: Batch) {
     const of = statements(kind), width = columnsOf(kind).length
     const values = items.map((item) => valuesOf(kind, item.state))
-    const rows = yield* postgres.write(key === null ? of.batch : of.batchWithKey, [
+    const rows = yield* write(key === null ? of.batch : of.batchWithKey, [
       items.map((item) => item.id),
       items.map((item) => keyspace.partitionOf(item.id)),
       items.map((item) => JSON.stringify(item.event.data)),
@@ -111,7 +118,7 @@ export const layerPostgresLedger = Layer.effect(Ledger, Effect.gen(function*() {
 
   return Ledger.of({
     load: (kind, id, key) =>
-      Effect.map(postgres.read(statements(kind).load, [id, key?.digest ?? null]), ([columns]) => ({
+      Effect.map(ask(statements(kind).load, [id, key?.digest ?? null]), ([columns]) => ({
         row: columns!["id"] === null ? null : rowOf(kind, columns!),
         kept: keptOf(columns!)
       })),
@@ -129,7 +136,7 @@ export const layerPostgresLedger = Layer.effect(Ledger, Effect.gen(function*() {
       )),
     rows: (kind, ids) => Effect.suspend(() => {
       const began = performance.now()
-      return Effect.map(postgres.read(statements(kind).rows, [ids]), (found) => {
+      return Effect.map(ask(statements(kind).rows, [ids]), (found) => {
         // The database read its clock after the question was sent, so this is never too little.
         clock = { readAt: began, ahead: Number(found[0]!["now"]) - began }
         return {
@@ -150,7 +157,7 @@ export const layerPostgresLedger = Layer.effect(Ledger, Effect.gen(function*() {
     reachable: postgres.reachable,
     clock: () => performance.now() - clock.readAt > MINUTE ? Infinity : performance.now() + clock.ahead,
     snapshot: Effect.map(
-      postgres.read({
+      ask({
         name: "snapshot",
         // statement_timestamp() is from before the snapshot was taken.
         text: `select ${EPOCH} as epoch, pg_current_snapshot()::text as snapshot, ${LAST} as last, floor(extract(epoch from statement_timestamp()) * 1000)::text as time`
@@ -164,11 +171,16 @@ export const layerPostgresLedger = Layer.effect(Ledger, Effect.gen(function*() {
       const known = "transaction" in position
       return Effect.map(
         postgres.read({
-          name: known ? "remembers change" : "remembers read",
+          name: known ? "remembers change" : `${tableOf(kind)}.remembers read`,
           text: known
-            ? "select 1 from outbox where epoch = $1 and xid = $2::xid8 and seq = $3 limit 1"
-            // A read is of the epoch that it was made in, and what it read may have been written before that.
-            : "select 1 from outbox where kind = $3 and entity_id = $4 and epoch <= $1 and seq = $2 limit 1"
+            ? `select 1 where exists (select from outbox where epoch = $1 and xid = $2::xid8 and seq = $3)
+                or exists (select from pruned_events where (epoch, xid, seq) >= ($1, $2::xid8, $3))`
+            // A read is of the epoch that it was made in, and what it read may have been written before that. Where the first
+            // events were pruned, it may have been of one of them: of none that is later than the first that is kept, or the row.
+            : `select 1 where exists (select from outbox where kind = $3 and entity_id = $4 and epoch <= $1 and seq = $2)
+                or (exists (select from pruned_events) and $2 <= coalesce(
+                  (select seq from outbox where kind = $3 and entity_id = $4 order by version_id limit 1),
+                  (select event_seq from ${tableOf(kind)} where id = $4)))`
         }, known ? [position.epoch, String(position.transaction), position.sequence] : [position.epoch, position.sequence, kind.name, id]),
         (rows) => rows.length > 0
       )

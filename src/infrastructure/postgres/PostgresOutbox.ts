@@ -1,8 +1,9 @@
 import { Effect, Layer } from "effect"
-import { Outbox } from "../../domain/ledger/Outbox.ts"
+import { HistoryPruned, Outbox } from "../../domain/ledger/Outbox.ts"
 import type { Pending, Recorded } from "../../domain/ledger/Outbox.ts"
+import type { Position } from "../../domain/ledger/Position.ts"
 import { durable, formatSnapshot, parseSnapshot } from "../../domain/ledger/Snapshot.ts"
-import { EPOCH, LAST } from "./statements.ts"
+import { EPOCH, LAST, PRUNED } from "./statements.ts"
 import { Postgres } from "./Postgres.ts"
 import type { Columns } from "./Postgres.ts"
 
@@ -15,7 +16,7 @@ const RECORDED = `o.epoch, o.xid, o.seq, o.kind, o.entity_id, o.version_id, o.ty
   ((extract(epoch from o.recorded_at) * 1000000)::bigint * 1000)::text as updated_at_ns`
 
 const SINCE = `with now as materialized (
-    select ${EPOCH} as epoch, pg_current_snapshot()::text as snapshot, ${LAST} as last, floor(extract(epoch from statement_timestamp()) * 1000)::text as time
+    select ${EPOCH} as epoch, pg_current_snapshot()::text as snapshot, ${LAST} as last, ${PRUNED} as pruned, floor(extract(epoch from statement_timestamp()) * 1000)::text as time
   ), pending as (
     (select o.xid, o.seq, o.kind, o.entity_id, o.partition, o.version_id, o.recorded_at from outbox o
       where o.epoch = $1 and o.xid = any(array(select pg_snapshot_xip($2::pg_snapshot))) and o.partition = any($3::smallint[])
@@ -28,8 +29,10 @@ const SINCE = `with now as materialized (
   select n.*, p.xid, p.seq, p.kind, p.entity_id, p.partition, p.version_id, floor(extract(epoch from p.recorded_at) * 1000)::text as recorded
   from now n left join pending p on true`
 
+const positionOf = (columns: Columns): Position => ({ epoch: Number(columns["epoch"]), transaction: BigInt(columns["xid"]), sequence: Number(columns["seq"]) })
+
 const recordedOf = (columns: Columns): Recorded => ({
-  position: { epoch: Number(columns["epoch"]), transaction: BigInt(columns["xid"]), sequence: Number(columns["seq"]) },
+  position: positionOf(columns),
   kind: columns["kind"],
   id: columns["entity_id"],
   version: Number(columns["version_id"]),
@@ -57,6 +60,7 @@ export const layerPostgresOutbox = Layer.effect(Outbox, Effect.gen(function*() {
         epoch: Number(rows[0]!["epoch"]),
         snapshot: parseSnapshot(rows[0]!["snapshot"]),
         last: BigInt(rows[0]!["last"]),
+        pruned: BigInt(rows[0]!["pruned"]),
         time: Number(rows[0]!["time"]),
         // Append may run its branches in any order: first what was open, then what is new, each as it is ordered.
         pending: rows.filter((columns) => columns["xid"] !== null).sort(byTransaction).map(pendingOf).slice(0, limit)
@@ -73,14 +77,23 @@ export const layerPostgresOutbox = Layer.effect(Outbox, Effect.gen(function*() {
         text: `select ${RECORDED} from outbox o where o.kind = $1 and o.entity_id = any($2::uuid[]) and o.version_id = 1`
       }, [kind.name, ids]), (rows) => rows.map(recordedOf)),
     feed: (kinds, after, limit) =>
-      Effect.map(postgres.read({
+      Effect.flatMap(postgres.read({
         name: "feed",
-        // Only below the fence: above it a transaction may still commit an earlier position.
-        text: `select ${RECORDED} from outbox o
-          where (o.epoch, o.xid, o.seq) > ($1::bigint, $2::xid8, $3::bigint) 
-            and (o.epoch < ${EPOCH} or o.xid < pg_snapshot_xmin(pg_current_snapshot())) and o.kind = any($4::text[])
-          order by o.epoch, o.xid, o.seq limit $5`
-      }, [after.epoch, String(after.transaction), after.sequence, kinds, limit]), (rows) => rows.map(recordedOf)),
+        // Only below the fence: above it a transaction may still commit an earlier position. What was pruned is asked by the
+        // same statement, so that a drop in between leaves no gap.
+        text: `select f.* from (select ${RECORDED}, false as pruned from outbox o
+            where (o.epoch, o.xid, o.seq) > ($1::bigint, $2::xid8, $3::bigint)
+              and (o.epoch < ${EPOCH} or o.xid < pg_snapshot_xmin(pg_current_snapshot())) and o.kind = any($4::text[])
+            order by o.epoch, o.xid, o.seq limit $5) f
+          union all
+          (select null, null, null, null, null, null, null, null, null, null, true from pruned_events p
+            where (p.epoch, p.xid, p.seq) > ($1::bigint, $2::xid8, $3::bigint) limit 1)`
+      }, [after.epoch, String(after.transaction), after.sequence, kinds, limit]), (rows) =>
+        rows.some((columns) => columns["pruned"]) ? Effect.fail(new HistoryPruned()) : Effect.succeed(rows.map(recordedOf))),
+    pruned: Effect.map(
+      postgres.read({ name: "pruned", text: "select p.epoch, p.xid, p.seq from pruned_events p order by p.epoch desc, p.xid desc, p.seq desc limit 1" }, []),
+      ([columns]) => columns === undefined ? null : positionOf(columns)
+    ),
     end: Effect.map(
       postgres.read({ name: "end", text: `select ${EPOCH} as epoch, pg_current_snapshot()::text as snapshot, ${LAST} as last` }, []),
       ([columns]) => {

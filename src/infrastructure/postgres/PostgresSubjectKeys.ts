@@ -45,6 +45,10 @@ const keptKeys = (milliseconds: number, most: number) => {
     drop: (subject: string) => {
       dropped++
       held.delete(subject)
+    },
+    dropAll: () => {
+      dropped++
+      held.clear()
     }
   }
 }
@@ -54,6 +58,8 @@ const make = ({ apart, keptMilliseconds = 60_000, most = 10_000 }: PostgresSubje
     const postgres = yield* Postgres, keyring = yield* Keyring
     yield* checkSubjectKeys({ apart })
     const kept = keptKeys(keptMilliseconds, most)
+    // Of their own database; of a new life of the data `forget` tells.
+    postgres.onAnotherServer(kept.dropAll)
 
     const unwrap = (subject: string, wrapped: Uint8Array): Effect.Effect<SubjectKey> => {
       const bytes = keyring.open(PURPOSE, wrapped, subject)
@@ -93,6 +99,7 @@ const make = ({ apart, keptMilliseconds = 60_000, most = 10_000 }: PostgresSubje
       isErased: (subject) => Effect.map(ask({ name: "subject keys.erased", text: "select from erased_subjects where subject = $1" }, [subject]), ({ length }) => length > 0),
       discard: (subject) => forgetting(subject, { name: "subject keys.discard", text: "delete from subject_keys where subject = $1" }),
       destroy: (subject) => forgetting(subject, { name: "subject keys.destroy", text: "select destroy_subject_key($1)" }),
+      forget: kept.dropAll,
       erased: (after, limit) => Effect.map(
         ask({
           name: "subject keys.list",

@@ -5,8 +5,11 @@ import type { Statement } from "./Postgres.ts"
 
 /** The epoch of the statement that says it. */
 export const EPOCH = "(select max(epoch) from database_epochs)"
-/** The transaction of the last event: it committed, and so it outlives a crash. */
-export const LAST = `coalesce((select o.xid::text from outbox o where o.epoch = ${EPOCH} order by o.xid desc limit 1), '0')`
+const LAST_PRUNED = `(select p.xid from pruned_events p where p.epoch = ${EPOCH} order by p.xid desc limit 1)`
+/** The transaction of the last event that was pruned: above it nothing was. */
+export const PRUNED = `coalesce(${LAST_PRUNED}::text, '0')`
+/** The transaction of the last event, one that was pruned too: it committed, and so it outlives a crash. */
+export const LAST = `coalesce(greatest((select o.xid from outbox o where o.epoch = ${EPOCH} order by o.xid desc limit 1), ${LAST_PRUNED})::text, '0')`
 /** Never earlier than the version before, whatever the clock does; microseconds, so that recorded_at is the same instant. */
 export const NOW_NS = "(extract(epoch from clock_timestamp()) * 1000000)::bigint * 1000"
 export const recordedAt = (ns: string) => `timestamptz 'epoch' + (${ns} / 1000) * interval '1 microsecond'`
