@@ -20,6 +20,7 @@ import { layerErasures } from "./jobs/erasures.ts"
 import { layerRelayLanes } from "./jobs/relayLanes.ts"
 import { layerReplayer } from "./jobs/replayer.ts"
 import { layerUpkeep } from "./jobs/upkeep.ts"
+import { layerVerifications } from "./jobs/verifications.ts"
 
 export type Role = "all" | "api" | "relay"
 
@@ -106,7 +107,7 @@ export const start = async (role: Role, environment: Environment, more: Pick<Run
     const { running, stop: stopDatabase } = await database(configuration, log)
     undo.push(stopDatabase)
     const services = layerServices({ ...running, ...more }).pipe(Layer.provideMerge(Layer.succeed(Log, log)))
-    const jobs = Layer.mergeAll(layerRelayLanes, layerReplayer, layerUpkeep, layerErasures()).pipe(Layer.provide(layerRelaying(running)))
+    const jobs = Layer.mergeAll(layerRelayLanes, layerReplayer, layerUpkeep, layerErasures(), layerVerifications()).pipe(Layer.provide(layerRelaying(running)))
     const http = Apps.layer(kinds, { opsPort: OPS_PORT !== null })
     const runtime = ManagedRuntime.make((role === "api" ? http : Layer.merge(http, jobs)).pipe(Layer.provideMerge(services)))
     undo.push(() => runtime.dispose())

@@ -5,10 +5,12 @@ import { Log } from "../domain/observe/Log.ts"
 import type { Environment } from "../infrastructure/configuration/readConfiguration.ts"
 import { layerPinoLog } from "../infrastructure/logging/PinoLog.ts"
 import { addApiKeys } from "./apiKeys.ts"
+import { addEpoch } from "./epoch.ts"
 import { addKeys } from "./keys.ts"
 import { addMigrate } from "./migrate.ts"
 import { addQueue } from "./queue.ts"
 import { addRows } from "./rows.ts"
+import { addVerify } from "./verify.ts"
 import { addSubjectKeys } from "./subjectKeys.ts"
 
 /** Where a command writes: what was asked for, and what is wrong. */
@@ -35,7 +37,7 @@ export const holdfast = async (args: readonly string[], environment: Environment
   // Commands made by `command` take these settings over; one that is added does not.
   const program = new Command("holdfast").exitOverride().configureOutput({ writeOut: out, writeErr: err })
   program.description("The operator's tools. They work on DATABASE_URL, or without one on the embedded Postgres.")
-  for (const add of [addMigrate, addApiKeys, addKeys, addQueue, addRows, addSubjectKeys]) add(program, surroundings)
+  for (const add of [addMigrate, addApiKeys, addKeys, addQueue, addRows, addSubjectKeys, addVerify, addEpoch]) add(program, surroundings)
   try {
     await program.parseAsync(args, { from: "user" })
     return 0

@@ -20,14 +20,15 @@ const check = (surroundings: Surroundings, only: string | null): Promise<number>
       const rows = yield* RowsCheck
       let different = 0
       for (const kind of kinds.filter(({ name }) => only === null || name === only)) {
-        let compared = 0, ofKind = 0
+        let compared = 0, pruned = 0, ofKind = 0
         yield* rows.check(kind, (page) => {
           compared += page.compared
+          pruned += page.pruned
           ofKind += page.differences.length
           for (const { id, fields } of page.differences) surroundings.print(row(kind.name, id, fields.join(", ")))
           if (compared % TELL_EVERY < page.compared) surroundings.progress(`${compared} ${kind.plural} compared`)
         })
-        surroundings.print(`${compared} ${kind.plural} compared with their events: ${ofKind} differ`)
+        surroundings.print(`${compared} ${kind.plural} compared with their events: ${ofKind} differ${pruned === 0 ? "" : `; ${pruned} were not, since events of theirs were pruned`}`)
         different += ofKind
       }
       return different

@@ -3,7 +3,7 @@ import { batches } from "./batches.ts"
 import { payloadOf } from "./cache/Entry.ts"
 import type { Fault } from "./check.ts"
 import { Identifiers } from "./Identifiers.ts"
-import type { Kind, Other, State, Touched, World } from "./Kind.ts"
+import type { Kind, State, Touched, World } from "./Kind.ts"
 import { pastOf } from "./ledger/History.ts"
 import { Contended, Ledger } from "./ledger/Ledger.ts"
 import type { Cause, Committed, EntityName, IdempotencyKey, KeptAnswer, Row } from "./ledger/Ledger.ts"
@@ -73,7 +73,7 @@ type Tried = { readonly leases: Leases } & (
 )
 
 /** What a command found of the other entities that it is decided on. */
-type Others = ReadonlyMap<string, Other>
+type Others = ReadonlyMap<string, Row>
 const nameOf = (kind: Kind, id: string) => `${kind.name} ${id}`
 
 /**
@@ -133,8 +133,10 @@ function make() {
         return { ...change, expected: version, before: state!, after: change.kind.evolve(change.event, state) }
       })
       const owed = writeThrough.owes()
+      // Of what was read in two lives of the database the older one is over, and nothing is committed on it.
+      const epochs = [row, ...others.values()].flatMap((read) => read === null ? [] : [read.epoch])
       const committed = yield* ledger.commit({
-        kind, id, expected: row?.version ?? 0, event, before: kept, after, key, status: statusOf(request, row === null, after), cause, also, holds: decision.holds, owed
+        kind, id, expected: row?.version ?? 0, epoch: epochs.length === 0 ? undefined : Math.min(...epochs), event, before: kept, after, key, status: statusOf(request, row === null, after), cause, also, holds: decision.holds, owed
       })
       return committed === null ? lost : { is: "committed" as const, committed, owed, leases }
     })
@@ -167,7 +169,7 @@ function make() {
 
     const kept = Effect.fnUntraced(function*(kind: Kind, answer: KeptAnswer, key: IdempotencyKey): Effect.fn.Return<Answer, Refusal> {
       if (Buffer.compare(answer.request, key.request) !== 0) return yield* new KeyReused()
-      const past = yield* pastOf(outbox, kind, answer.id!, answer.version!)
+      const past = yield* pastOf({ ledger, outbox }, kind, answer.id!, answer.version!)
       if (past === null) return yield* new Deleted()
       const state = past.state === null ? null : yield* personal.digested(kind, past.id, past.state)
       const { epoch, sequence, transaction } = past.position

@@ -62,7 +62,7 @@ function make() {
       full: Effect.fn("Disclosures.full")(function*({ kind, id, version, tokens, cause }: DisclosureRequest): Effect.fn.Return<Disclosed, ReadRefusal> {
         const { epoch, rows } = yield* ledger.rows(kind, [id])
         yield* check(kind, id, epoch, tokens)
-        const past = version === null ? null : yield* pastOf(outbox, kind, id, version)
+        const past = version === null ? null : yield* pastOf({ ledger, outbox }, kind, id, version)
         const found = version === null ? rows.get(id) : past === null ? undefined : { ...past, ...past.position }
         if (found === undefined) return yield* new NotFound()
         // Of a person whose erasure has begun no version is shown: their key may still be there.

@@ -70,6 +70,8 @@ export class Queries extends Context.Service<Queries, {
   /** Plain promises: on a hit nothing but the look itself is awaited. Rejects with a `ReadFault`. */
   readonly read: (kind: Kind, id: string, freshness: Freshness) => Promise<Found>
   readonly list: (kind: Kind, page: Page, freshness: Freshness) => Effect.Effect<ListPage, ReadFault>
+  /** Nobody shares a load that began before this. */
+  readonly startAnew: () => void
 }>()("holdfast/Queries") {
   static readonly layer = (options: { readonly ttlMilliseconds: number; readonly lane: number; readonly fallback: boolean }) =>
     Layer.effect(Queries, make(options))
@@ -159,7 +161,7 @@ const make = (options: { readonly ttlMilliseconds: number; readonly lane: number
       if (under !== undefined) return { load: under, joined: true }
       const load = run(start())
       flights.set(name, load)
-      const over = () => { flights.delete(name) }
+      const over = () => { if (flights.get(name) === load) flights.delete(name) }
       load.then(over, over)
       return { load, joined: false }
     }
@@ -231,7 +233,7 @@ const make = (options: { readonly ttlMilliseconds: number; readonly lane: number
         // Older than what was seen already: by the guard the row replaces it. Evicted it is not, for a look that a store of
         // this process has overtaken brings such a one too, and then what was stored would go.
         if (!isForeign(kind, id, look)) return fromPostgres(kind, key, id, freshness, "stale")
-        await run(Effect.ignore(access.evict(key)))
+        await run(Effect.ignore(access.evict(key, "undecodable")))
         return fromPostgres(kind, key, id, freshness, "miss")
       }
       if (!satisfies(kind, id, entry, freshness.tokens, look.checkpoint) || !youngEnough(look.checkpoint, freshness.maxAgeSeconds)) {
@@ -258,7 +260,7 @@ const make = (options: { readonly ttlMilliseconds: number; readonly lane: number
       if (missing.length > 0) {
         // Its version, which nothing proves, could be more than the row's, and the guard would then keep it.
         const foreign = keys.filter((_, i) => cached[i] === null && isForeign(kind, ids[i]!, looks[i]!))
-        yield* Effect.forEach(foreign, (key) => Effect.ignore(access.evict(key)), { concurrency: "unbounded", discard: true })
+        yield* Effect.forEach(foreign, (key) => Effect.ignore(access.evict(key, "undecodable")), { concurrency: "unbounded", discard: true })
         const keysOfMissing = missing.map((id) => keyspace.keyOf(kind.name, id))
         const token = identifiers.token()
         const given = yield* Effect.catch(access.lease(keysOfMissing, token), () => Effect.succeed(keysOfMissing.map(() => false)))
@@ -271,5 +273,5 @@ const make = (options: { readonly ttlMilliseconds: number; readonly lane: number
       return { entries: all.filter(isLiving), size: ids.length, hits: ids.length - missing.length, next: more.length > ids.length ? ids.at(-1)! : null }
     })
 
-    return Queries.of({ read, list })
+    return Queries.of({ read, list, startAnew: () => flights.clear() })
   })

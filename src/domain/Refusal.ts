@@ -1,4 +1,5 @@
 import { Data } from "effect"
+import type { HistoryPruned } from "./ledger/Outbox.ts"
 import type { Contended, DatabaseUnavailable, Taken, UnknownOutcome } from "./ledger/Ledger.ts"
 import type { Fault } from "./check.ts"
 import type { Problem } from "./Problem.ts"
@@ -22,7 +23,7 @@ export class TooContended extends Data.TaggedError("TooContended") {}
 /** A token speaks of something that this database never had, or lost. */
 export class TokenUnknown extends Data.TaggedError("TokenUnknown") {}
 
-export type ReadRefusal = NotFound | Deleted | TokenUnknown | DatabaseUnavailable
-export type Refusal = NotFound | Deleted | VersionMismatch | Refused | Invalid | KeyReused | KeyInFlight | TooContended | DatabaseUnavailable | UnknownOutcome
+export type ReadRefusal = NotFound | Deleted | TokenUnknown | HistoryPruned | DatabaseUnavailable
+export type Refusal = NotFound | Deleted | VersionMismatch | Refused | Invalid | KeyReused | KeyInFlight | TooContended | HistoryPruned | DatabaseUnavailable | UnknownOutcome
 /** As the ledger says it, before a command knows what was taken, or whether a key was waited for. */
 export type CommitFault = Refusal | Contended | Taken

@@ -1,15 +1,21 @@
+import { hostname } from "node:os"
 import { Effect, Layer } from "effect"
 import { IssuedTokens } from "../domain/access/IssuedTokens.ts"
 import { RateLimiter } from "../domain/access/RateLimiter.ts"
+import { Cache } from "../domain/cache/Cache.ts"
 import { CacheAccess } from "../domain/cache/CacheAccess.ts"
 import { layerCacheReturn } from "../domain/cache/CacheReturn.ts"
 import { Entries } from "../domain/cache/Entries.ts"
 import { Keyspace } from "../domain/cache/Keyspace.ts"
+import { Transitions } from "../domain/cache/Transitions.ts"
+import { newestEpoch } from "../domain/cache/newestEpoch.ts"
 import { Commands } from "../domain/Commands.ts"
 import { Disclosures } from "../domain/Disclosures.ts"
 import { Erasure } from "../domain/erasure/Erasure.ts"
 import type { Kind } from "../domain/Kind.ts"
 import { kinds as allKinds } from "../domain/kinds/kinds.ts"
+import { layerNewLife } from "../domain/layerNewLife.ts"
+import { Epochs } from "../domain/ledger/Epochs.ts"
 import { Queries } from "../domain/Queries.ts"
 import { PersonalData } from "../domain/secrets/PersonalData.ts"
 import { Sessions } from "../domain/sessions/Sessions.ts"
@@ -18,6 +24,7 @@ import { Relay } from "../domain/sync/Relay.ts"
 import { RelayLag } from "../domain/sync/RelayLag.ts"
 import { Replay } from "../domain/sync/Replay.ts"
 import { RowsCheck } from "../domain/sync/RowsCheck.ts"
+import { Verification } from "../domain/sync/Verification.ts"
 import { WriteThrough } from "../domain/sync/WriteThrough.ts"
 import type { Configuration } from "./configuration/readConfiguration.ts"
 import { layerFileKeyring } from "./crypto/FileKeyring.ts"
@@ -38,6 +45,7 @@ import { layerPostgresOutbox } from "./postgres/PostgresOutbox.ts"
 import { layerPostgresRetryQueue } from "./postgres/PostgresRetryQueue.ts"
 import { layerPostgresSubjectKeys } from "./postgres/PostgresSubjectKeys.ts"
 import { layerPostgresUpkeep } from "./postgres/PostgresUpkeep.ts"
+import { layerPostgresVerificationRuns } from "./postgres/PostgresVerificationRuns.ts"
 import { layerRedisCache } from "./redis/RedisCache.ts"
 import { layerRedisSessionStore } from "./redis/RedisSessionStore.ts"
 
@@ -51,8 +59,15 @@ export interface Running extends Located {
 }
 
 /** The registry of providers: which port is kept by what. */
-const layerCache = ({ REDIS_URL }: Running) => REDIS_URL === null ? layerMemoryCache() : layerRedisCache({ url: REDIS_URL })
+const layerCache = ({ REDIS_URL }: Located) => REDIS_URL === null ? layerMemoryCache() : layerRedisCache({ url: REDIS_URL })
 const layerPostgres = ({ DATABASE_URL, DATABASE_POOL_MAX }: Located) => Postgres.layer({ url: DATABASE_URL, poolMax: DATABASE_POOL_MAX })
+
+/** Whose connections are compared before they are used, and who gives a new life its number: more than the cache knows of. Needs the cache. */
+const layerLivingPostgres = ({ DATABASE_URL, DATABASE_POOL_MAX, CACHE_PARTITIONS }: Located) =>
+  Layer.effect(Epochs, Effect.map(Postgres, ({ epochs }) => epochs)).pipe(
+    Layer.provideMerge(Layer.unwrap(Effect.map(Cache, (cache) =>
+      Postgres.layer({ url: DATABASE_URL, poolMax: DATABASE_POOL_MAX, newestCached: () => Effect.runPromise(newestEpoch(cache, CACHE_PARTITIONS)) }))))
+  )
 
 // The key of a development machine is one only where nobody else can knock.
 const LOOPBACK = ["127.0.0.1", "::1", "localhost"]
@@ -77,6 +92,16 @@ const layerSessions = ({ REDIS_URL }: Running) =>
 /** What the command line needs: keys and the queue. Needs `Log`. */
 export const layerTools = (running: Located) => Layer.mergeAll(layerKeys(running), layerPostgresRetryQueue).pipe(Layer.provideMerge(layerPostgres(running)))
 
+/** What begins a life by hand: the database and the cache. Needs `Log`. */
+export const layerEpochs = (running: Located) => Layer.mergeAll(layerCache(running), layerPostgres(running))
+
+/** The runs over all entities, to ask for one and to follow it. Needs `Log`. Refuses a database whose schema is not this version's. */
+export const layerRuns = (located: Located) =>
+  layerPostgresVerificationRuns.pipe(
+    Layer.provide(Layer.unwrap(Effect.map(checkSchema({ partitions: located.CACHE_PARTITIONS }), ({ tokenSecret }) => layerNodeIdentifiers({ secret: tokenSecret })))),
+    Layer.provide(layerPostgres(located))
+  )
+
 /** What holds rows against events: the database and the keys, and no cache. Needs `Log`. Refuses a database whose schema is not this version's. */
 export const layerRowsCheck = (running: Running) =>
   RowsCheck.layer.pipe(
@@ -94,17 +119,18 @@ export const layerServices = (running: Running, kinds: readonly Kind[] = allKind
   const lane = Math.max(2, Math.floor(running.DATABASE_POOL_MAX / 2))
   const identified = Layer.unwrap(Effect.map(checkInstallation(running), ({ tokenSecret }) => layerNodeIdentifiers({ secret: tokenSecret })))
   const ports = Layer.mergeAll(
-    layerCache(running), layerPostgresLedger, layerPostgresOutbox, layerKeys(running), layerPostgresRetryQueue, layerPostgresAudit, layerPostgresUpkeep, layerPostgresErasures
+    layerPostgresLedger, layerPostgresOutbox, layerKeys(running), layerPostgresRetryQueue, layerPostgresAudit, layerPostgresUpkeep({ retentionMonths: running.OUTBOX_RETENTION_MONTHS }), layerPostgresErasures, layerPostgresVerificationRuns
   ).pipe(
     Layer.provideMerge(PersonalData.layer),
     Layer.provideMerge(layerSubjectKeys(running)),
-    Layer.provideMerge(Layer.mergeAll(identified, Entries.layer, layerPrometheusMetrics())),
+    Layer.provideMerge(Layer.mergeAll(identified, Entries.layer, layerPrometheusMetrics(), Transitions.layer({ process: `${process.pid}@${hostname()}` }))),
     Layer.provideMerge(Keyspace.layer(running.CACHE_PARTITIONS, kinds)),
     Layer.provideMerge(layerKeyring(running)),
-    Layer.provideMerge(layerPostgres(running))
+    Layer.provideMerge(layerLivingPostgres(running)),
+    Layer.provideMerge(layerCache(running))
   )
   const entrance = Layer.mergeAll(RateLimiter.layer(running.RATE_LIMIT_PER_SECOND), layerTokens(running))
-  return Layer.mergeAll(entrance, Erasure.layer({ kinds }).pipe(Layer.provideMerge(Commands.layer)), Disclosures.layer, Queries.layer({ ...ttl, lane, fallback: running.POSTGRES_FALLBACK_ENABLED }), RelayLag.layer, Replay.layer({ kinds, ...ttl }), layerCacheReturn).pipe(
+  return Layer.mergeAll(entrance, Erasure.layer({ kinds }).pipe(Layer.provideMerge(Commands.layer)), Disclosures.layer, layerNewLife.pipe(Layer.provideMerge(Queries.layer({ ...ttl, lane, fallback: running.POSTGRES_FALLBACK_ENABLED }))), RelayLag.layer, Replay.layer({ kinds, ...ttl }), Verification.layer({ kinds, ...ttl }).pipe(Layer.provide(RowsCheck.layer)), layerCacheReturn).pipe(
     Layer.provideMerge(layerSessions(running)),
     Layer.provideMerge(WriteThrough.layer(ttl)),
     Layer.provideMerge(CacheAccess.layer({

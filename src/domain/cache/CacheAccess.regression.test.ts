@@ -9,6 +9,7 @@ import { Log } from "../observe/Log.ts"
 import { Cache } from "./Cache.ts"
 import { CacheAccess } from "./CacheAccess.ts"
 import { Keyspace } from "./Keyspace.ts"
+import { Transitions } from "./Transitions.ts"
 
 // Asked for again under one token, a request that was given up could arrive after all, and put back a lease that was broken
 // meanwhile: under it a fill would create what was read before the change that broke it.
@@ -30,7 +31,7 @@ test("no lease is asked for twice under one token: one whose answer was lost is 
     const keyring = layerFileKeyring({ primary: 1, keys: new Map([[1, Buffer.alloc(32, 1)]]), index: Buffer.alloc(32, 2) })
     const keyspace = Layer.provide(Keyspace.layer(64, kinds), keyring)
     const layer = CacheAccess.layer({ attempts: 3, syncBudgetMilliseconds: 25 }).pipe(
-      Layer.provide(Layer.mergeAll(Layer.succeed(Cache, lossy), Layer.succeed(Log, keptLog().log), layerPrometheusMetrics(), keyspace))
+      Layer.provide(Layer.mergeAll(Layer.succeed(Cache, lossy), Layer.succeed(Log, keptLog().log), layerPrometheusMetrics(), Transitions.layer({ process: "test" }), keyspace))
     )
     const fault = yield* Effect.flip(Effect.provide(Effect.flatMap(CacheAccess, (access) => access.lease([key], "a".repeat(32))), layer))
     expect(fault).toMatchObject({ _tag: "CacheUnavailable" })

@@ -23,6 +23,14 @@ const HURRIED = { shortestDeadlineMilliseconds: 50 }
 const fail = (access: CacheAccess["Service"], key: ReturnType<Keyspace["Service"]["keyOf"]>) =>
   eventually(async () => (await access.look(key, false)) === null && access.state() === "open")
 
+test("what begins to be distrusted while a look is under way is not served", async () => {
+  const { access, key, create } = await open()
+  const id = await create()
+  const look = access.look(key(id), false)
+  access.distrust([key(id).partition])
+  expect(await look).toBeNull()
+})
+
 test("all looks of one turn of the event loop leave as one, and each has its own answer", async () => {
   const { redis, access, key, create } = await open()
   const ids = [await create(), await create(), await create()]

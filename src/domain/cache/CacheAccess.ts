@@ -7,6 +7,7 @@ import { Cache } from "./Cache.ts"
 import type { Look, Outcome, Put } from "./Cache.ts"
 import { Keyspace } from "./Keyspace.ts"
 import type { Key } from "./Keyspace.ts"
+import { Transitions } from "./Transitions.ts"
 
 /** The cache did not answer in time, or is known to be away. */
 export class CacheUnavailable extends Data.TaggedError("CacheUnavailable")<{ readonly reason: string }> {}
@@ -42,7 +43,8 @@ export class CacheAccess extends Context.Service<CacheAccess, {
   readonly giveBack: (keys: readonly Key[], token: string) => Effect.Effect<void>
   readonly store: (puts: readonly Put[]) => Access<readonly Outcome[]>
   readonly fill: (puts: readonly Put[]) => Access<readonly Outcome[]>
-  readonly evict: (key: Key) => Access<void>
+  /** `why` is what its transition says. */
+  readonly evict: (key: Key, why?: string) => Access<void>
   /** What somebody else keeps in the same server: under the same breaker and deadline. */
   readonly call: <A>(operation: () => Promise<A>) => Access<A>
   /** One more under a name that lives so long; null while the cache is away, or where no other process counts there. */
@@ -57,7 +59,7 @@ export class CacheAccess extends Context.Service<CacheAccess, {
 }>()("holdfast/cache/CacheAccess") {
   static readonly layer = (options: CacheAccessOptions) =>
     Layer.effect(CacheAccess, Effect.gen(function*() {
-      const cache = yield* Cache, log = yield* Log, metrics = yield* Metrics, { partitions } = yield* Keyspace
+      const cache = yield* Cache, log = yield* Log, metrics = yield* Metrics, transitions = yield* Transitions, { partitions } = yield* Keyspace
       // Who has just started does not know what was missed before.
       const distrusted = new Set(Array.from({ length: partitions }, (_, partition) => partition))
       const breaker = new Breaker(() => {
@@ -102,7 +104,8 @@ export class CacheAccess extends Context.Service<CacheAccess, {
         for (let from = 0; from < all.length; from += LARGEST_LOOK) {
           const piece = all.slice(from, from + LARGEST_LOOK)
           void attempt(() => cache.look(piece), breaker.deadline).then((answer) => {
-            for (let i = 0; i < piece.length; i++) piece[i]!.resume(answer === null ? null : answer.answer[i]!)
+            // What began to be distrusted while the look was under way is not served either.
+            piece.forEach(({ key, resume }, i) => resume(answer === null || distrusted.has(key.partition) ? null : answer.answer[i]!))
           })
         }
       }
@@ -114,6 +117,9 @@ export class CacheAccess extends Context.Service<CacheAccess, {
           : Effect.flatMap(Effect.promise(() => attempt(operation, milliseconds(), tries)), (answer) =>
             answer === null ? unavailable("no answer") : Effect.succeed(answer.answer)))
 
+      const recorded = <A>(work: Access<A>, record: (answer: A) => void): Access<A> =>
+        Effect.tap(work, (answer) => Effect.sync(() => record(answer)))
+
       return CacheAccess.of({
         state,
         trusts: (partition) => !breaker.open && !distrusted.has(partition),
@@ -124,11 +130,13 @@ export class CacheAccess extends Context.Service<CacheAccess, {
           })
         },
         // Once: a request that was given up may arrive after all, and a token that was asked for again would then come back after it was broken.
-        lease: (keys, token) => guarded(() => cache.lease(keys, token), () => breaker.deadline, 1),
-        giveBack: (keys, token) => Effect.ignore(guarded(() => cache.giveBack(keys, token), () => breaker.deadline)),
-        store: (puts) => guarded(() => cache.store(puts), () => options.syncBudgetMilliseconds),
-        fill: (puts) => guarded(() => cache.fill(puts), () => breaker.deadline),
-        evict: (key) => guarded(() => cache.evict(key), () => breaker.deadline),
+        lease: (keys, token) => recorded(guarded(() => cache.lease(keys, token), () => breaker.deadline, 1), (given) =>
+          keys.forEach((key, i) => { if (given[i]) transitions.record(key, "lease", null, "given") })),
+        giveBack: (keys, token) => Effect.ignore(recorded(guarded(() => cache.giveBack(keys, token), () => breaker.deadline), () =>
+          keys.forEach((key) => transitions.record(key, "lease", null, "given back")))),
+        store: (puts) => recorded(guarded(() => cache.store(puts), () => options.syncBudgetMilliseconds), (outcomes) => transitions.puts("store", puts, outcomes)),
+        fill: (puts) => recorded(guarded(() => cache.fill(puts), () => breaker.deadline), (outcomes) => transitions.puts("fill", puts, outcomes)),
+        evict: (key, why = "asked for") => recorded(guarded(() => cache.evict(key), () => breaker.deadline), () => transitions.record(key, "evict", null, why)),
         call: (operation) => guarded(operation, () => breaker.deadline),
         count: async (name, ttlMilliseconds) => {
           const { count } = cache

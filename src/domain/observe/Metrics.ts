@@ -9,7 +9,11 @@ export interface Latency { readonly p50: number | null; readonly p99: number | n
 export const AGES = { "100ms": 100, "1s": 1_000, "10s": 10_000, "1m": 60_000, "5m": 300_000 } as const
 export type Age = keyof typeof AGES
 
-/** What this process did in the last 60 s. `stalePerMillion` is null at an age at which nothing was looked at. */
+/**
+ * What this process did in the last 60 s. `stalePerMillion`: of the events that the relay settled, and at whose entry it
+ * looked when the write was at most so old, so many in a million found an older entry; null where it looked at none. An
+ * absent entry is not stale.
+ */
 export interface Summary {
   readonly reads: Readonly<Record<ReadResult, number>>
   /** hits ÷ reads, 0 … 1; null without reads */

@@ -32,4 +32,6 @@ export class SubjectKeys extends Context.Service<SubjectKeys, {
   readonly destroy: (subject: string) => Access<void>
   /** Persons who were erased, in order of id: for a database that was restored to a time before. */
   readonly erased: (after: string | null, limit: number) => Access<readonly string[]>
+  /** This process keeps no key that it kept: the database may have lost it. */
+  readonly forget: () => void
 }>()("holdfast/secrets/SubjectKeys") {}

@@ -81,6 +81,7 @@ export const VARIABLES = {
   KEYRING_FILE: optional("The file of the keys that seal tiers 2 and 3, made by `npm run holdfast -- keys generate`. Needed, but with the embedded Postgres, which makes its own.", folder),
   SUBJECT_KEYS_URL: optional("A Postgres database of its own for the keys of persons, so that an erasure reaches the backups of the data too. Without it they are beside the data.", url("postgres:", "postgresql:")),
   RATE_LIMIT_PER_SECOND: optionalNumber("How many requests one key, or one subject of a JWT, may send in a second, over all processes. Without it as many as it likes.", 1, 1_000_000),
+  OUTBOX_RETENTION_MONTHS: optionalNumber("For how many months at least events are kept. What is older is dropped, a month at a time; without it nothing is.", 1, 1_200),
   JWT_ISSUER: optional("Whose JWTs are taken beside the keys: their `iss`. Goes with JWT_AUDIENCE and JWT_JWKS_URL."),
   JWT_AUDIENCE: optional("Whom those JWTs must be for: one of their `aud`."),
   JWT_JWKS_URL: optional("Where the issuer's public keys are; by https unless the way there is safe.", url("https:", "http:")),
@@ -91,6 +92,6 @@ export const VARIABLES = {
 /** Variables of providers that this version has not: to ignore one would be to run something else than was asked for. */
 export const NOT_SUPPORTED = [
   "REDIS_CLUSTER_ENABLED", "REDIS_SENTINEL_ENABLED", "DB_REPLICA_URL", "KEYDB_URL", "KEYDB_HOST", "KEYDB_PORT", "MEMCACHED_SERVERS", "DATABASE_POOLER",
-  "REDIS_CLUSTER_NODES", "REDIS_SENTINEL_MASTER", "REDIS_SENTINEL_NODES", "REDIS_POOL_MAX", "POSTGRES_FALLBACK_CACHE", "OUTBOX_RETENTION_MONTHS",
+  "REDIS_CLUSTER_NODES", "REDIS_SENTINEL_MASTER", "REDIS_SENTINEL_NODES", "REDIS_POOL_MAX", "POSTGRES_FALLBACK_CACHE",
   "AUDIT_BUFFER_SIZE", "AUDIT_FLUSH_MS", "CACHE_READS"
 ] as const
