@@ -1,6 +1,7 @@
 import { randomInt, randomUUID } from "node:crypto";
 import { expect } from "vitest";
 import { type Answer, call, type CallOptions } from "./client.ts";
+import { standing } from "./entries.ts";
 
 export const CUSTOMERS = "/v1/customers";
 export const CUSTOMER_FIELDS = ["emailHash", "id", "marketingConsent", "phoneHash", "piiRef", "status", "updatedAtNs", "versionId"];
@@ -40,7 +41,9 @@ export const createCustomer = async (fields: Record<string, unknown> = {}): Prom
   const sent = newCustomer(fields);
   const answer = await call("POST", CUSTOMERS, { body: sent });
   expect(answer.status, answer.text).toBe(201);
-  return { ...answer.json, path: `${CUSTOMERS}/${answer.json.id}`, sent };
+  const path = `${CUSTOMERS}/${answer.json.id}`;
+  await standing(answer, path);
+  return { ...answer.json, path, sent };
 };
 
 export const lookUp = (email: unknown, headers: CallOptions["headers"] = {}): Promise<Answer> =>

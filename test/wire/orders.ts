@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { expect } from "vitest";
 import { type Answer, call, type CallOptions } from "./client.ts";
 import { createCustomer, fullPlace, newPlace } from "./customers.ts";
+import { standing } from "./entries.ts";
 import { create } from "./products.ts";
 
 export const ORDERS = "/v1/orders";
@@ -52,7 +53,9 @@ export const order = async (fields: Record<string, unknown> = {}, headers: CallO
 export const place = async (fields: Record<string, unknown> = {}): Promise<any> => {
   const answer = await order(fields);
   expect(answer.status, answer.text).toBe(201);
-  return { ...answer.json, path: `${ORDERS}/${answer.json.id}` };
+  const path = `${ORDERS}/${answer.json.id}`;
+  await standing(answer, path);
+  return { ...answer.json, path };
 };
 
 export const take = (path: string, step: Step, headers: CallOptions["headers"] = {}): Promise<Answer> =>

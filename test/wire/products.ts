@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { expect } from "vitest";
 import { type Answer, call, type CallOptions } from "./client.ts";
-import { evictEntry } from "./entries.ts";
+import { evictEntry, standing } from "./entries.ts";
 
 /** A body for `POST /v1/products` that no other test and no earlier run has sent. */
 export const newProduct = (fields: Record<string, unknown> = {}) => ({
@@ -19,7 +19,9 @@ export const post = (fields: Record<string, unknown> = {}, options: CallOptions 
 export const create = async (fields: Record<string, unknown> = {}): Promise<any> => {
   const answer = await post(fields);
   expect(answer.status, answer.text).toBe(201);
-  return { ...answer.json, path: `/v1/products/${answer.json.id}` };
+  const path = `/v1/products/${answer.json.id}`;
+  await standing(answer, path);
+  return { ...answer.json, path };
 };
 
 export const read = (path: string, headers: CallOptions["headers"] = {}): Promise<Answer> => call("GET", path, { headers });
