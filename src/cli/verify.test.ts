@@ -76,8 +76,19 @@ test("where no process works on it the command gives up, and says so", async () 
   expect({ code, out }).toEqual({ code: 1, out: "" })
   const [{ id, actor }] = await query("select id, actor from verifications") as [{ id: string; actor: string }]
   expect(err).toContain("Nothing has been done for 0.5 s")
+  expect(err).toContain("another run")
   expect(err).toContain(id)
   expect(actor).toBe("command line")
+})
+
+test("a run that was lost with a life of the database is said to be lost", async () => {
+  const { url, query } = await freshDatabase(), command = cli(url, "verify")
+  const [{ id }] = await eventually(async () => {
+    const lost = await query("delete from verifications returning id") as [{ id: string }]
+    expect(lost).toHaveLength(1)
+    return lost
+  })
+  expect(await command).toMatchObject({ code: 1, out: "", err: expect.stringContaining(`Run ${id} is not there any more: the database has begun another life`) })
 })
 
 test("a share, a time or a kind that is none is refused, and a database that was not migrated too", async () => {

@@ -37,13 +37,14 @@ const follow = (surroundings: Surroundings, order: Pick<Order, "work" | "kind" |
     let run = yield* runs.start({ ...order, reason: "asked", actor: "command line" }), moved = performance.now()
     while (run.finishedAt === null) {
       yield* Effect.sleep(LOOKS)
-      const now = (yield* runs.find(run.id))!
+      const now = yield* runs.find(run.id)
+      if (now === null) return yield* Effect.fail(new Error(`Run ${run.id} is not there any more: the database has begun another life, and it was lost. Ask again.`))
       if (now.moves > run.moves) {
         moved = performance.now()
         surroundings.progress(`${lookedAt(now.tally)} looked at${now.place === null ? "" : `, at ${now.place.kind}`}`)
       } else if (performance.now() - moved > patienceSeconds * 1_000) {
         return yield* Effect.fail(new Error(
-          `Nothing has been done for ${patienceSeconds} s: does a process relay, and is the cache there? Run ${run.id} goes on when they are; it can be followed over HTTP.`
+          `Nothing has been done for ${patienceSeconds} s: does a process relay, is the cache there, or is another run under way before it? Run ${run.id} goes on by itself; it can be followed over HTTP.`
         ))
       }
       run = now

@@ -5,6 +5,7 @@ import type { Fault } from "./check.ts"
 import { Identifiers } from "./Identifiers.ts"
 import type { Kind, State, Touched, World } from "./Kind.ts"
 import { pastOf } from "./ledger/History.ts"
+import { Epochs } from "./ledger/Epochs.ts"
 import { Contended, Ledger } from "./ledger/Ledger.ts"
 import type { Cause, Committed, EntityName, IdempotencyKey, KeptAnswer, Row } from "./ledger/Ledger.ts"
 import { Outbox } from "./ledger/Outbox.ts"
@@ -94,7 +95,7 @@ export class Commands extends Context.Service<Commands, {
 function make() {
   return Effect.gen(function*() {
     const ledger = yield* Ledger, outbox = yield* Outbox, writeThrough = yield* WriteThrough, personal = yield* PersonalData
-    const { id: newId, authenticate } = yield* Identifiers
+    const { id: newId, authenticate } = yield* Identifiers, epochs = yield* Epochs
     const stripes = Array.from({ length: STRIPES }, () => Semaphore.makeUnsafe(1))
 
     /** In one order for all, so that nobody waits for one who waits for them. */
@@ -120,9 +121,11 @@ function make() {
       if (decision.outcome === "invalid") return yield* new Invalid(decision)
       const lost = { is: "lost" as const, leases, entities: [{ kind, id }, ...touched.flatMap(({ kind, ids }) => ids.map((id) => ({ kind, id })))] }
       if (decision.outcome === "nothing") {
-        const isKept = key === null || (yield* ledger.keep(kind, id, row!.version, key))
+        const isKept = key === null || (yield* ledger.keep(kind, id, row!.version, key, row!.epoch))
         return isKept ? { is: "nothing" as const, row: row!, leases } : lost
       }
+      // Before a person's key is asked for: one that was made in the life before may be lost with it.
+      const life = epochs.newest()
       const guarded = yield* Effect.catchTag(personal.guard(kind, id, decision.event, before), "Deleted", (error) =>
         // The person was erased since they were looked at: whoever looks again sees it.
         decision.holds.length > 0 ? Effect.succeed(null) : Effect.fail(error))
@@ -134,9 +137,9 @@ function make() {
       })
       const owed = writeThrough.owes()
       // Of what was read in two lives of the database the older one is over, and nothing is committed on it.
-      const epochs = [row, ...others.values()].flatMap((read) => read === null ? [] : [read.epoch])
+      const epoch = Math.min(life, ...[row, ...others.values()].flatMap((read) => read === null ? [] : [read.epoch]))
       const committed = yield* ledger.commit({
-        kind, id, expected: row?.version ?? 0, epoch: epochs.length === 0 ? undefined : Math.min(...epochs), event, before: kept, after, key, status: statusOf(request, row === null, after), cause, also, holds: decision.holds, owed
+        kind, id, expected: row?.version ?? 0, epoch, event, before: kept, after, key, status: statusOf(request, row === null, after), cause, also, holds: decision.holds, owed
       })
       return committed === null ? lost : { is: "committed" as const, committed, owed, leases }
     })

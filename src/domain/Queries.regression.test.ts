@@ -6,7 +6,8 @@ import { CacheAccess } from "./cache/CacheAccess.ts"
 import { Commands } from "./Commands.ts"
 import { product } from "./kinds/product.ts"
 import { Metrics } from "./observe/Metrics.ts"
-import { ANY, Queries } from "./Queries.ts"
+import { ANY } from "./Freshness.ts"
+import { Queries } from "./Queries.ts"
 
 /** Two processes; the reader's cache is away. */
 const open = async (reading = (url: string) => url) => {

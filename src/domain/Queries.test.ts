@@ -13,7 +13,8 @@ import { Commands } from "./Commands.ts"
 import { product } from "./kinds/product.ts"
 import { Ledger } from "./ledger/Ledger.ts"
 import type { Token } from "./ledger/Token.ts"
-import { ANY, Queries } from "./Queries.ts"
+import { ANY } from "./Freshness.ts"
+import { Queries } from "./Queries.ts"
 import type { Found } from "./Queries.ts"
 import { Relay } from "./sync/Relay.ts"
 
@@ -333,6 +334,22 @@ describe("with its cache at hand", () => {
       for (const kept of [token, read]) expect(await one.read(id, { tokens: [kept] })).toMatchObject({ entry: { version: 2, epoch: later.epoch } })
       await database.query("delete from outbox where version_id = 1")
       for (const lost of [token, read]) await expect(one.read(id, { tokens: [lost] })).rejects.toMatchObject({ _tag: "TokenUnknown" })
+    })
+
+    // Where there is no body nothing was held against the token: a write that was lost looked like one that is on none of the pages.
+    test("an empty list, too, is refused to who has the token of a lost write or of a newer life, and answered with what else there is", async () => {
+      const { token } = await one.create(), { id } = await one.create(), queries = one.services.get(Queries)
+      const { token: lost } = await run(one.services.get(Commands).change(renaming(id, "Torch")))
+      const empty = (tokens: readonly Token[]) => queries.list(product, { after: null, limit: 5, where: { status: "discontinued" } }, { ...ANY, tokens })
+      // A read's speaks for its entity alone, and a list is of none.
+      const ofRead: Token = { ...lost, transaction: null, entity: "of another" }
+      await next()
+      await database.query("delete from outbox where version_id = 2")
+      const later = await one.rename(id, "Lantern")
+      for (const tokens of [[], [token], [later], [token, later], [ofRead]]) expect(await run(empty(tokens))).toMatchObject({ entries: [], size: 0, next: null })
+      for (const tokens of [[lost], [token, lost], [{ ...later, epoch: later.epoch + 1 }], [{ ...ofRead, epoch: later.epoch + 1 }]]) {
+        expect(await failing(empty(tokens))).toMatchObject({ _tag: "TokenUnknown" })
+      }
     })
 
     test("an entry of an older epoch is never taken by who has a token of the newer one", async () => {

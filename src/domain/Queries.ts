@@ -2,32 +2,23 @@ import { Context, Effect, Layer, Semaphore } from "effect"
 import { isLease } from "./cache/Cache.ts"
 import type { Look } from "./cache/Cache.ts"
 import { CacheAccess } from "./cache/CacheAccess.ts"
-import { parseCheckpoint } from "./cache/Checkpoint.ts"
 import { Entries } from "./cache/Entries.ts"
 import { isLiving, timeToLive } from "./cache/Entry.ts"
 import type { Entry } from "./cache/Entry.ts"
 import { Keyspace } from "./cache/Keyspace.ts"
 import type { Key } from "./cache/Keyspace.ts"
+import { judge } from "./Freshness.ts"
+import type { Freshness } from "./Freshness.ts"
 import { Identifiers } from "./Identifiers.ts"
 import type { Kind } from "./Kind.ts"
-import { checkTokens, speakingFor } from "./ledger/checkTokens.ts"
+import { checkTokens } from "./ledger/checkTokens.ts"
 import { DatabaseUnavailable, Ledger } from "./ledger/Ledger.ts"
 import type { Page } from "./ledger/Ledger.ts"
-import { shows } from "./ledger/Snapshot.ts"
-import type { Token } from "./ledger/Token.ts"
+import { LISTED, oldestOf, Replica } from "./ledger/Replica.ts"
 import { Metrics } from "./observe/Metrics.ts"
 import type { TokenUnknown } from "./Refusal.ts"
-
-/** How fresh an answer has to be. */
-export interface Freshness {
-  /** From Postgres, whatever the cache holds. */
-  readonly noCache: boolean
-  /** An entry may be served if its partition was settled so many seconds ago at most. */
-  readonly maxAgeSeconds: number | null
-  readonly tokens: readonly Token[]
-}
-
-export const ANY: Freshness = { noCache: false, maxAgeSeconds: null, tokens: [] }
+import { ShadowReads } from "./shadow/ShadowReads.ts"
+import type { Truth } from "./sync/verdictOf.ts"
 
 /**
  * Where an answer came from. `hit`: the cache. `miss`: Postgres, because the cache held nothing. `stale`: Postgres, because
@@ -41,6 +32,8 @@ export interface Source {
   readonly collapsed: boolean
   /** A hit while Postgres cannot be reached. */
   readonly databaseAway: boolean
+  /** A bypass although the cache is there: it is only held against what Postgres answers. */
+  readonly shadow?: true
 }
 
 export interface Found { readonly entry: Entry; readonly source: Source }
@@ -49,6 +42,8 @@ export interface ListPage {
   /** How many entities the page has, deleted ones included, and how many of them the cache answered. */
   readonly size: number
   readonly hits: number
+  /** The bodies come from Postgres, and the cache is only held against them. */
+  readonly shadow: boolean
   /** The id to go on after; null on the last page. */
   readonly next: string | null
 }
@@ -63,6 +58,7 @@ const LOOKS_AGAIN = 4, APART = 5
 const MOST_WAITING = 2_000
 
 const HIT: Source = { from: "hit", stored: false, collapsed: false, databaseAway: false }
+const SHADOW: Source = { from: "bypass", stored: false, collapsed: false, databaseAway: false, shadow: true }
 const source = (from: Source["from"], stored = false, collapsed = false): Source => ({ from, stored, collapsed, databaseAway: false })
 
 /** The use case behind every read: the cache first, Postgres where the cache cannot answer. */
@@ -80,7 +76,8 @@ export class Queries extends Context.Service<Queries, {
 const make = (options: { readonly ttlMilliseconds: number; readonly lane: number; readonly fallback: boolean }) =>
   Effect.gen(function*() {
     const access = yield* CacheAccess, ledger = yield* Ledger, keyspace = yield* Keyspace, entries = yield* Entries
-    const identifiers = yield* Identifiers, metrics = yield* Metrics
+    const identifiers = yield* Identifiers, metrics = yield* Metrics, shadow = yield* ShadowReads
+    const replica = yield* Replica
     const run = Effect.runPromiseWith(yield* Effect.context<never>())
 
     const lane = Semaphore.makeUnsafe(options.lane)
@@ -99,12 +96,13 @@ const make = (options: { readonly ttlMilliseconds: number; readonly lane: number
       })))
     })
 
+    const truths = (kind: Kind, ids: readonly string[]): Effect.Effect<ReadonlyMap<string, Truth>, DatabaseUnavailable> =>
+      throughLane(Effect.map(ledger.rows(kind, ids), ({ epoch, rows }) => new Map(ids.map((id) => [id, { row: rows.get(id) ?? null, epoch }]))))
+
+    const entryOf = (kind: Kind, { row, epoch }: Truth): Entry => row === null ? entries.absence(kind, epoch) : entries.of(kind, row)
+
     const load = (kind: Kind, ids: readonly string[]): Effect.Effect<ReadonlyMap<string, Entry>, DatabaseUnavailable> =>
-      throughLane(Effect.map(ledger.rows(kind, ids), ({ epoch, rows }) =>
-        new Map(ids.map((id) => {
-          const row = rows.get(id)
-          return [id, row === undefined ? entries.absence(kind, epoch) : entries.of(kind, row)]
-        }))))
+      Effect.map(truths(kind, ids), (found) => new Map(Array.from(found, ([id, truth]) => [id, entryOf(kind, truth)])))
 
     const put = (kind: Kind, key: Key, id: string, entry: Entry, lease: string | null) => {
       const value = entries.write(kind, id, entry)
@@ -172,23 +170,7 @@ const make = (options: { readonly ttlMilliseconds: number; readonly lane: number
 
     const switchedOff = Effect.fail(new DatabaseUnavailable({ reason: "the cache is unavailable and the fall-back is switched off" }))
 
-    /** Whether a value is as new as every token that speaks for it; a checkpoint can vouch for it too. */
-    const satisfies = (kind: Kind, id: string, entry: Entry, tokens: readonly Token[], checkpoint: string | null): boolean =>
-      speakingFor(kind, id, tokens, identifiers.authenticate).every((token) => {
-        if (entry.epoch !== token.epoch) return false
-        if (entry.sequence >= token.sequence) return true
-        // Of the entity that it names the entry itself has to be as new: one that somebody put back stands under the same checkpoint.
-        if (token.entity !== null) return false
-        const settled = parseCheckpoint(checkpoint)
-        return settled?.is === "settled" && settled.epoch === token.epoch && shows(settled.snapshot, token.transaction!)
-      })
-
-    const youngEnough = (checkpoint: string | null, maxAgeSeconds: number | null): boolean => {
-      if (maxAgeSeconds === null) return true
-      const settled = parseCheckpoint(checkpoint)
-      return settled?.is === "settled" && ledger.clock() - settled.time <= maxAgeSeconds * 1_000
-    }
-
+    const { satisfies, youngEnough } = judge(ledger, identifiers)
     const check = checkTokens(ledger, identifiers.authenticate)
 
     const answer = async (kind: Kind, id: string, entry: Entry, freshness: Freshness, from: Source): Promise<Found> => {
@@ -197,9 +179,21 @@ const make = (options: { readonly ttlMilliseconds: number; readonly lane: number
       return { entry, source: from }
     }
 
+    /**
+     * The row as the replica has it, where the request says how old it may be; it fills nothing. Null: the primary is asked,
+     * also for an id of which the replica may just not have heard.
+     */
+    const fromReplica = async (kind: Kind, id: string, freshness: Freshness): Promise<Entry | null> => {
+      const found = await run(replica.ask(oldestOf(kind, freshness, null), ({ ledger }) => ledger.rows(kind, [id])))
+      const row = found?.rows.get(id)
+      return row === undefined ? null : entries.of(kind, row)
+    }
+
     const fromPostgres = async (kind: Kind, key: Key, id: string, freshness: Freshness, from: "miss" | "stale" | "request" | "bypass"): Promise<Found> => {
       if (from === "bypass") {
         if (!options.fallback) await run(switchedOff)
+        const bounded = await fromReplica(kind, id, freshness)
+        if (bounded !== null) return answer(kind, id, bounded, freshness, source("bypass"))
         // It never joins a load that began before it.
         if (freshness.noCache) return answer(kind, id, (await run(load(kind, [id]))).get(id)!, freshness, source("bypass"))
         const { load: loading, joined } = shared(`bypass ${key.text}`, () => Effect.map(load(kind, [id]), (loaded) => ({ entry: loaded.get(id)!, stored: false, hit: false })))
@@ -216,14 +210,40 @@ const make = (options: { readonly ttlMilliseconds: number; readonly lane: number
         }
         from = "stale"
       }
+      // Without the primary's clock no entry is young enough, and only a read there brings that.
+      const bounded = from === "stale" && ledger.clock() < Infinity ? await fromReplica(kind, id, freshness) : null
+      if (bounded !== null) return answer(kind, id, bounded, freshness, source("stale"))
       // An entry stands there, and by the guard a newer one replaces it without a lease; where none does, a lease lets it be made.
       const leased = from === "request" ? await run(underLease(kind, key, id)) : null
       const { entry, stored } = leased ?? await run(one(kind, key, id, null))
       return answer(kind, id, entry, freshness, source(from, stored))
     }
 
+    /** Holds the cache against an answer of Postgres, as this read would have asked it; nobody waits for that. */
+    const shadowed = (kind: Kind, key: Key, id: string, freshness: Freshness, answered: Truth): void => {
+      const fill = (where: "absent" | "passedOver"): Effect.Effect<unknown, DatabaseUnavailable> =>
+        where === "absent" ? underLease(kind, key, id) : one(kind, key, id, null)
+      if (freshness.noCache) {
+        return shadow.afterwards(Effect.flatMap(fill("absent"), (loaded) => loaded === null ? fill("passedOver") : Effect.void))
+      }
+      shadow.compare({
+        kind, id, key, answered, fill,
+        careful: freshness.tokens.length > 0 || freshness.maxAgeSeconds !== null,
+        serves: (entry, checkpoint) => satisfies(kind, id, entry, freshness.tokens, checkpoint) && youngEnough(checkpoint, freshness.maxAgeSeconds),
+        again: Effect.map(truths(kind, [id]), (found) => found.get(id)!)
+      })
+    }
+
+    const readInShadow = async (kind: Kind, key: Key, id: string, freshness: Freshness): Promise<Found> => {
+      const answered = (await run(truths(kind, [id]))).get(id)!
+      const found = await answer(kind, id, entryOf(kind, answered), freshness, freshness.noCache ? source("request") : SHADOW)
+      shadowed(kind, key, id, freshness, answered)
+      return found
+    }
+
     const read = async (kind: Kind, id: string, freshness: Freshness): Promise<Found> => {
       const key = keyspace.keyOf(kind.name, id)
+      if (shadow.covers(kind)) return readInShadow(kind, key, id, freshness)
       if (freshness.noCache) return fromPostgres(kind, key, id, freshness, access.trusts(key.partition) ? "request" : "bypass")
       const look = await access.look(key, freshness.tokens.length > 0 || freshness.maxAgeSeconds !== null)
       if (look === null) return fromPostgres(kind, key, id, freshness, "bypass")
@@ -244,9 +264,24 @@ const make = (options: { readonly ttlMilliseconds: number; readonly lane: number
     }
 
     const list = Effect.fnUntraced(function*(kind: Kind, page: Page, freshness: Freshness): Effect.fn.Return<ListPage, ReadFault> {
-      const more = yield* throughLane(ledger.list(kind, { ...page, limit: page.limit + 1 }))
+      const oneMore = { ...page, limit: page.limit + 1 }
+      // Ids alone: a body is the cache's, or the primary's, which fills it.
+      const more = (yield* replica.ask(oldestOf(kind, freshness, LISTED), (of) => of.ledger.list(kind, oneMore))) ?? (yield* throughLane(ledger.list(kind, oneMore)))
       const ids = more.slice(0, page.limit)
+      // Where there is no body, nothing else would say that a write was lost. Of no entity: tokens of reads are not about it.
+      if (ids.length === 0 && freshness.tokens.length > 0) yield* check(kind, "", (yield* throughLane(ledger.rows(kind, []))).epoch, freshness.tokens)
       const keys = ids.map((id) => keyspace.keyOf(kind.name, id))
+      if (shadow.covers(kind)) {
+        const answered = yield* truths(kind, ids)
+        for (const [id, { epoch }] of answered) yield* check(kind, id, epoch, freshness.tokens)
+        const found = ids.map((id, i) => {
+          const truth = answered.get(id)!
+          shadowed(kind, keys[i]!, id, freshness, truth)
+          metrics.read(kind.name, freshness.noCache ? "request" : "bypass")
+          return entryOf(kind, truth)
+        })
+        return { entries: found.filter(isLiving), size: ids.length, hits: 0, shadow: true, next: more.length > ids.length ? ids.at(-1)! : null }
+      }
       const careful = freshness.tokens.length > 0 || freshness.maxAgeSeconds !== null
       const looks = freshness.noCache ? keys.map(() => null) : yield* Effect.promise(() => Promise.all(keys.map((key) => access.look(key, careful))))
       if (!options.fallback && looks.includes(null) && !freshness.noCache) return yield* switchedOff
@@ -270,7 +305,7 @@ const make = (options: { readonly ttlMilliseconds: number; readonly lane: number
       }
       const all = ids.map((id, i) => cached[i] ?? loaded.get(id)!)
       // Deleted since the ids were read, or not: a list has living entities only.
-      return { entries: all.filter(isLiving), size: ids.length, hits: ids.length - missing.length, next: more.length > ids.length ? ids.at(-1)! : null }
+      return { entries: all.filter(isLiving), size: ids.length, hits: ids.length - missing.length, shadow: false, next: more.length > ids.length ? ids.at(-1)! : null }
     })
 
     return Queries.of({ read, list, startAnew: () => flights.clear() })

@@ -14,6 +14,8 @@ import { SubjectKeys } from "./secrets/SubjectKeys.ts"
 export const layerNewLife = Layer.effectDiscard(Effect.gen(function*() {
   const epochs = yield* Epochs, access = yield* CacheAccess, entries = yield* Entries, queries = yield* Queries, keys = yield* SubjectKeys
   const { partitions } = yield* Keyspace
+  // Nor what a cache brings back that was restored from before the purge: this process may have been started after it.
+  entries.refuseBefore(epochs.newest())
   yield* Effect.acquireRelease(
     Effect.sync(() => epochs.onChange((epoch) => {
       access.distrust(Array.from({ length: partitions }, (_, partition) => partition))

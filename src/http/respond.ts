@@ -1,6 +1,6 @@
 import type { Entry } from "../domain/cache/Entry.ts"
 import type { Kind } from "../domain/Kind.ts"
-import type { Source } from "../domain/Queries.ts"
+import type { ListPage, Source } from "../domain/Queries.ts"
 import type { Synced } from "../domain/sync/WriteThrough.ts"
 import { PROBLEMS } from "./problems.ts"
 import type { HttpProblem } from "./problems.ts"
@@ -51,10 +51,10 @@ export const defect = (requestId: string): Reply => ({
 const REASONS = { miss: "uri-miss", stale: "stale", request: "request", bypass: "bypass" } as const
 
 /** How a read went, as `Cache-Status`. */
-export const readStatus = ({ from, stored, collapsed, databaseAway }: Source): string =>
+export const readStatus = ({ from, stored, collapsed, databaseAway, shadow }: Source): string =>
   from === "hit"
     ? cacheStatus(databaseAway ? { is: "hit", detail: "database-unavailable" } : { is: "hit" })
-    : cacheStatus({ is: "fwd", reason: REASONS[from], stored, collapsed, ...from === "bypass" ? { detail: "cache-unavailable" } : {} })
+    : cacheStatus({ is: "fwd", reason: REASONS[from], stored, collapsed, ...from === "bypass" ? { detail: shadow ? "shadow" : "cache-unavailable" } : {} })
 
 export const historyStatus = cacheStatus({ is: "fwd", reason: "bypass", detail: "history" })
 
@@ -66,8 +66,8 @@ export const lookupStatus = cacheStatus({ is: "fwd", reason: "request" })
 export const changeStatus = (synced: Synced): string =>
   cacheStatus({ is: "fwd", reason: "method", stored: synced === "stored", ...synced === "queued" ? { detail: "queued" } : {} })
 
-export const listStatus = (hits: number, size: number): string =>
-  hits === size ? cacheStatus({ is: "hit" }) : cacheStatus({ is: "fwd", reason: "uri-miss", detail: `${hits}/${size}` })
+export const listStatus = ({ hits, size, shadow }: ListPage): string =>
+  shadow ? cacheStatus({ is: "fwd", reason: "bypass", detail: "shadow" }) : hits === size ? cacheStatus({ is: "hit" }) : cacheStatus({ is: "fwd", reason: "uri-miss", detail: `${hits}/${size}` })
 
 export const etag = (version: number): string => `"${version}"`
 

@@ -19,6 +19,7 @@ import { Epochs } from "../domain/ledger/Epochs.ts"
 import { Queries } from "../domain/Queries.ts"
 import { PersonalData } from "../domain/secrets/PersonalData.ts"
 import { Sessions } from "../domain/sessions/Sessions.ts"
+import { ShadowReads } from "../domain/shadow/ShadowReads.ts"
 import { Purge } from "../domain/sync/Purge.ts"
 import { Relay } from "../domain/sync/Relay.ts"
 import { RelayLag } from "../domain/sync/RelayLag.ts"
@@ -42,6 +43,7 @@ import { layerPostgresAudit } from "./postgres/PostgresAudit.ts"
 import { layerPostgresErasures } from "./postgres/PostgresErasures.ts"
 import { layerPostgresLedger } from "./postgres/PostgresLedger.ts"
 import { layerPostgresOutbox } from "./postgres/PostgresOutbox.ts"
+import { layerNoReplica, layerWatchedReplica } from "./postgres/PostgresReplica.ts"
 import { layerPostgresRetryQueue } from "./postgres/PostgresRetryQueue.ts"
 import { layerPostgresSubjectKeys } from "./postgres/PostgresSubjectKeys.ts"
 import { layerPostgresUpkeep } from "./postgres/PostgresUpkeep.ts"
@@ -76,6 +78,8 @@ const layerKeys = ({ BOOTSTRAP_API_KEY, HOST, embedded }: Located) =>
 
 const layerTokens = ({ JWT_ISSUER: issuer, JWT_AUDIENCE: audience, JWT_JWKS_URL: url }: Running) =>
   issuer === null ? IssuedTokens.none : layerJwtTokens({ issuer, audience: audience!, url: url! })
+
+const layerReplica = ({ DB_REPLICA_URL: url, DATABASE_POOL_MAX: poolMax }: Running) => url === null ? layerNoReplica : layerWatchedReplica({ url, poolMax })
 
 const layerKeyring = ({ KEYRING_FILE }: Running) => layerFileKeyring(readKeyring(KEYRING_FILE))
 
@@ -119,7 +123,7 @@ export const layerServices = (running: Running, kinds: readonly Kind[] = allKind
   const lane = Math.max(2, Math.floor(running.DATABASE_POOL_MAX / 2))
   const identified = Layer.unwrap(Effect.map(checkInstallation(running), ({ tokenSecret }) => layerNodeIdentifiers({ secret: tokenSecret })))
   const ports = Layer.mergeAll(
-    layerPostgresLedger, layerPostgresOutbox, layerKeys(running), layerPostgresRetryQueue, layerPostgresAudit, layerPostgresUpkeep({ retentionMonths: running.OUTBOX_RETENTION_MONTHS }), layerPostgresErasures, layerPostgresVerificationRuns
+    layerPostgresLedger, layerPostgresOutbox, layerReplica(running), layerKeys(running), layerPostgresRetryQueue, layerPostgresAudit, layerPostgresUpkeep({ retentionMonths: running.OUTBOX_RETENTION_MONTHS }), layerPostgresErasures, layerPostgresVerificationRuns
   ).pipe(
     Layer.provideMerge(PersonalData.layer),
     Layer.provideMerge(layerSubjectKeys(running)),
@@ -133,6 +137,7 @@ export const layerServices = (running: Running, kinds: readonly Kind[] = allKind
   return Layer.mergeAll(entrance, Erasure.layer({ kinds }).pipe(Layer.provideMerge(Commands.layer)), Disclosures.layer, layerNewLife.pipe(Layer.provideMerge(Queries.layer({ ...ttl, lane, fallback: running.POSTGRES_FALLBACK_ENABLED }))), RelayLag.layer, Replay.layer({ kinds, ...ttl }), Verification.layer({ kinds, ...ttl }).pipe(Layer.provide(RowsCheck.layer)), layerCacheReturn).pipe(
     Layer.provideMerge(layerSessions(running)),
     Layer.provideMerge(WriteThrough.layer(ttl)),
+    Layer.provideMerge(ShadowReads.layer(running.CACHE_READS)),
     Layer.provideMerge(CacheAccess.layer({
       attempts: running.FALLBACK_RETRY_ATTEMPTS, syncBudgetMilliseconds: running.SYNC_BUDGET_MS, shortestDeadlineMilliseconds: running.shortestDeadlineMilliseconds
     })),

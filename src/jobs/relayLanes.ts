@@ -42,6 +42,6 @@ export const layerRelayLanes = Layer.effectDiscard(Effect.gen(function*() {
       log.info("A lane of the relay is neglected; this process works it meanwhile", { lane: name })
       while (!held && !(yield* lane.attendance).others) yield* once(name, lane)
     })
-    yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.ignore(standIn), Effect.sleep(WATCH))))
+    yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.exit(standIn), Effect.sleep(WATCH))))
   }
 }))

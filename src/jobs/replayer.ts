@@ -43,5 +43,5 @@ export const layerReplayer = Layer.effectDiscard(Effect.gen(function*() {
     const { due, oldestAgeSeconds } = yield* queue.size
     if (!held && due > 0 && oldestAgeSeconds > NEGLECTED) yield* untilNothingIsDue
   })
-  yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.ignore(standIn), Effect.sleep("1 second"))))
+  yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.exit(standIn), Effect.sleep("1 second"))))
 }))

@@ -71,6 +71,10 @@ const livesOn = async ({ one, two, redis, server, products, lost, kept }: {
       expect(refused).toMatchObject({ status: 412, body: { type: "/problems/consistency-token-unknown" } });
     }
     expect((await api.call("GET", `/v1/products/${products[0]!.id}`, { headers: { "consistency-token": kept } })).status).toBe(200);
+    // Where a page is empty the token alone can tell that something was lost.
+    const emptyPage = (token: string) => api.call("GET", "/v1/products?status=discontinued", { headers: { "consistency-token": token } });
+    expect(await emptyPage(lost[0]!)).toMatchObject({ status: 412, body: { type: "/problems/consistency-token-unknown" } });
+    expect(await emptyPage(kept)).toMatchObject({ status: 200, body: { items: [] } });
   }
   // Version 2 once more, and not the one that was lost; by way of the relay, too, whatever the numbers of the transactions are.
   await Promise.all(products.map(({ id }, n) => rename(n % 2 === 0 ? one : two, id, "of the new life")));

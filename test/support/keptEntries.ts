@@ -12,7 +12,9 @@ import { kinds } from "../../src/domain/kinds/kinds.ts";
 import { type Change, Ledger } from "../../src/domain/ledger/Ledger.ts";
 import { entityDigest } from "../../src/domain/ledger/Token.ts";
 import { Log } from "../../src/domain/observe/Log.ts";
-import { ANY, Queries } from "../../src/domain/Queries.ts";
+import { ANY } from "../../src/domain/Freshness.ts"
+import { Queries } from "../../src/domain/Queries.ts";
+import { ShadowReads } from "../../src/domain/shadow/ShadowReads.ts";
 import { Purge } from "../../src/domain/sync/Purge.ts";
 import { Relay } from "../../src/domain/sync/Relay.ts";
 import { Replay } from "../../src/domain/sync/Replay.ts";
@@ -24,6 +26,7 @@ import { layerMemoryCache } from "../../src/infrastructure/memory/MemoryCache.ts
 import { layerPrometheusMetrics } from "../../src/infrastructure/metrics/PrometheusMetrics.ts";
 import { layerPostgresLedger } from "../../src/infrastructure/postgres/PostgresLedger.ts";
 import { layerPostgresOutbox } from "../../src/infrastructure/postgres/PostgresOutbox.ts";
+import { layerNoReplica } from "../../src/infrastructure/postgres/PostgresReplica.ts";
 import { layerPostgresRetryQueue } from "../../src/infrastructure/postgres/PostgresRetryQueue.ts";
 import { Postgres } from "../../src/infrastructure/postgres/Postgres.ts";
 import { layerRedisCache } from "../../src/infrastructure/redis/RedisCache.ts";
@@ -47,9 +50,9 @@ export const openKeptEntries = async ({ database, redis, ring = ringOf(1, [1]) }
   const runtime = ManagedRuntime.make(Layer.mergeAll(
     Queries.layer({ ...options, lane: 5, fallback: true }), Relay.layer(options), Replay.layer(options), WriteThrough.layer(options),
   ).pipe(
-    Layer.provideMerge(Purge.layer),
+    Layer.provideMerge(Layer.merge(Purge.layer, ShadowReads.layer([]))),
     Layer.provideMerge(CacheAccess.layer({ attempts: 3, syncBudgetMilliseconds: 2_000 })),
-    Layer.provideMerge(Layer.mergeAll(redis === undefined ? layerMemoryCache() : layerRedisCache({ url: redis }), layerPostgresLedger, layerPostgresOutbox, layerPostgresRetryQueue)),
+    Layer.provideMerge(Layer.mergeAll(redis === undefined ? layerMemoryCache() : layerRedisCache({ url: redis }), layerPostgresLedger, layerPostgresOutbox, layerPostgresRetryQueue, layerNoReplica)),
     Layer.provideMerge(Layer.mergeAll(Entries.layer, layerNodeIdentifiers({ secret: Buffer.alloc(32, 7) }), layerPrometheusMetrics(), Transitions.layer({ process: "test" }), Postgres.layer({ url: database, poolMax: 10 }))),
     Layer.provideMerge(Keyspace.layer(PARTITIONS, kinds)),
     Layer.provideMerge(layerFileKeyring(ring)),

@@ -3,6 +3,7 @@ import { Commands } from "../Commands.ts"
 import type { Answer, CommandRequest } from "../Commands.ts"
 import { SEALED } from "../Kind.ts"
 import type { Command, Kind } from "../Kind.ts"
+import { Epochs } from "../ledger/Epochs.ts"
 import { Ledger } from "../ledger/Ledger.ts"
 import type { Cause, DatabaseUnavailable, EntityName } from "../ledger/Ledger.ts"
 import { Outbox } from "../ledger/Outbox.ts"
@@ -52,7 +53,7 @@ const commandAt = (kind: Kind, at: Command["at"]): readonly Command[] => Object.
 const make = ({ kinds }: { readonly kinds: readonly Kind[] }) =>
   Effect.gen(function*() {
     const commands = yield* Commands, ledger = yield* Ledger, outbox = yield* Outbox, records = yield* ErasureRecords
-    const keys = yield* SubjectKeys, sessions = yield* Sessions
+    const keys = yield* SubjectKeys, sessions = yield* Sessions, epochs = yield* Epochs
     /** Kinds of persons, and how one is erased. */
     const persons = kinds.flatMap((kind) => commandAt(kind, "erase").map((command) => ({ kind, command })))
     /** Kinds that hold data of a person beside their own, and how it is taken out. */
@@ -98,7 +99,7 @@ const make = ({ kinds }: { readonly kinds: readonly Kind[] }) =>
     })
 
     const complete = Effect.fnUntraced(function*(person: EntityName, synced: Answer["synced"], cause: Cause): Effect.fn.Return<string, Refusal> {
-      const { kind, id } = person
+      const { kind, id } = person, life = epochs.newest()
       yield* keys.destroy(id)
       const { erasedAt, unreadable } = yield* past(person)
       const scrubs = yield* Effect.forEach(scrubbed, (one) => scrub(one, id, cause))
@@ -113,7 +114,7 @@ const make = ({ kinds }: { readonly kinds: readonly Kind[] }) =>
         sessions: Result.getOrElse(ended, () => 0),
         backups: keys.backups
       }
-      return yield* records.keep(kind, id, JSON.stringify(certificate), Result.isSuccess(ended))
+      return yield* records.keep(kind, id, JSON.stringify(certificate), Result.isSuccess(ended), life)
     })
 
     // Whoever finishes what another began does not know what became of the tombstone's store: the relay finds it.

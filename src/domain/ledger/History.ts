@@ -16,14 +16,15 @@ export interface Past {
   readonly state: State | null
 }
 
-export interface Histories { readonly ledger: Ledger["Service"]; readonly outbox: Outbox["Service"] }
+/** What a history is read from: the database, or a replica of it. */
+export interface Histories { readonly ledger: Pick<Ledger["Service"], "rows">; readonly outbox: Pick<Outbox["Service"], "history" | "pruned"> }
 
 // An entity's events are read in pieces, so that a long history does not stand in memory at once.
 const PIECE = 1_000
 
 /** What the events up to a version make, as far as one follows the other. */
 const folded = Effect.fnUntraced(function*(
-  outbox: Outbox["Service"],
+  outbox: Histories["outbox"],
   kind: Kind,
   id: string,
   version: number

@@ -110,8 +110,8 @@ export class Ledger extends Context.Service<Ledger, {
   readonly load: (kind: Kind, id: string | null, key: IdempotencyKey | null) => Read<{ readonly row: Row | null; readonly kept: KeptAnswer | null }>
   /** Null where a version moved, something that is held is not there, or the key was used meanwhile: look again. */
   readonly commit: (change: Change) => Effect.Effect<Committed | null, DatabaseUnavailable | UnknownOutcome | Contended | Taken>
-  /** Keeps the answer of a change that changes nothing; false where the version moved or the key was used meanwhile. */
-  readonly keep: (kind: Kind, id: string, version: number, key: IdempotencyKey) => Effect.Effect<boolean, DatabaseUnavailable | UnknownOutcome | Contended | Taken>
+  /** Keeps the answer of a change that changes nothing to what was read in that epoch; false where the version moved or the key was used meanwhile, or that life of the database is over: there the change may change something. */
+  readonly keep: (kind: Kind, id: string, version: number, key: IdempotencyKey, epoch: number) => Effect.Effect<boolean, DatabaseUnavailable | UnknownOutcome | Contended | Taken>
   /** Entities whose unique value is taken are left out; null where the key was used meanwhile. */
   readonly commitBatch: (batch: Batch) => Effect.Effect<readonly Committed[] | null, DatabaseUnavailable | UnknownOutcome | Contended>
   /** Load and commit run in here are alone with those entities among all processes that lost their race too often. */

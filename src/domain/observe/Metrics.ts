@@ -1,6 +1,8 @@
 import { Context } from "effect"
 
 export type ReadResult = "hit" | "miss" | "stale" | "request" | "bypass"
+/** `unused`: the primary was asked at once; `failed`: after the replica had not answered. */
+export type ReplicaResult = "answered" | "unused" | "failed"
 export type BreakerState = "closed" | "open" | "half-open"
 /** p50 and p99 in milliseconds; null where nothing was measured in the last 60 s. */
 export interface Latency { readonly p50: number | null; readonly p99: number | null }
@@ -8,6 +10,15 @@ export interface Latency { readonly p50: number | null; readonly p99: number | n
 /** Upper bounds of the age of a write, in milliseconds, at which the relay looked whether the cache had it. */
 export const AGES = { "100ms": 100, "1s": 1_000, "10s": 10_000, "1m": 60_000, "5m": 300_000 } as const
 export type Age = keyof typeof AGES
+
+/**
+ * What a read in shadow found in the cache, held against the row that answered it. `passedOver`: an entry that is too old
+ * for the request's token or max-age, so that the read would not have been answered with it.
+ */
+export type Compared = "agreed" | "absent" | "passedOver" | "behind" | "ahead" | "otherBytes" | "undecodable" | "notCompared"
+/** The smallest bound that an age does not exceed. */
+export const ageOf = (milliseconds: number): Age | "older" =>
+  (Object.keys(AGES) as Age[]).find((age) => milliseconds <= AGES[age]) ?? "older"
 
 /**
  * What this process did in the last 60 s. `stalePerMillion`: of the events that the relay settled, and at whose entry it
@@ -35,10 +46,16 @@ export class Metrics extends Context.Service<Metrics, {
   readonly syncOverhead: (milliseconds: number) => void
   /** One settled entry: how old its write was, and whether the cache was behind. */
   readonly settled: (ageMilliseconds: number, behind: boolean) => void
+  /** One read in shadow; of what was behind also for how long it had been, else null. */
+  readonly shadow: (kind: string, result: Compared, ageMilliseconds: number | null) => void
   readonly request: (route: string, method: string, status: number, milliseconds: number) => void
   readonly breaker: (state: BreakerState) => void
   readonly queue: (size: number, dead: number) => void
   readonly relayLag: (events: number, seconds: number) => void
+  /** One question that a replica may answer. */
+  readonly replica: (result: ReplicaResult) => void
+  /** Infinite where it is not used. */
+  readonly replicaLag: (seconds: number) => void
   readonly summary: () => Summary
   /** Prometheus text format and its content type. */
   readonly exposition: () => Promise<{ readonly contentType: string; readonly body: string }>

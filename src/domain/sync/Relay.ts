@@ -6,7 +6,7 @@ import type { CacheUnavailable } from "../cache/CacheAccess.ts"
 import { formatCheckpoint, parseCheckpoint } from "../cache/Checkpoint.ts"
 import type { Checkpoint } from "../cache/Checkpoint.ts"
 import { Entries } from "../cache/Entries.ts"
-import { rankOf, timeToLive } from "../cache/Entry.ts"
+import { rankOf, removalOf, timeToLive } from "../cache/Entry.ts"
 import { Keyspace } from "../cache/Keyspace.ts"
 import { Transitions } from "../cache/Transitions.ts"
 import { Identifiers } from "../Identifiers.ts"
@@ -69,7 +69,10 @@ const make = (options: { readonly kinds: readonly Kind[]; readonly ttlMillisecon
       const values = new Map<string, Pick<Settled, "value" | "ttlMilliseconds">>()
       for (const [name, ofKind] of Map.groupBy(found, ({ kind }) => kind)) {
         const kind = kinds.get(name)!
-        const { rows } = yield* ledger.rows(kind, ofKind.map(({ id }) => id))
+        const { epoch, rows } = yield* ledger.rows(kind, ofKind.map(({ id }) => id))
+        // A row that is not there any more: its event was read in a life of the database that is over. What the cache has of it goes.
+        const removal = removalOf({ epoch, version: 0, sequence: 0, keyId: 0 })
+        for (const { id } of ofKind) values.set(id, { value: removal, ttlMilliseconds: 0 })
         for (const row of rows.values()) {
           const { value, encodable } = encoded(kind, row)
           if (!encodable) yield* queue.owe([{ kind: name, id: row.id, version: row.version, reason: "cannot be encoded" }])

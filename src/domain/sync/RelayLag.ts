@@ -1,11 +1,12 @@
 import { Context, Effect, Layer } from "effect"
 import { CacheAccess } from "../cache/CacheAccess.ts"
 import { parseCheckpoint } from "../cache/Checkpoint.ts"
+import type { Checkpoint } from "../cache/Checkpoint.ts"
 import { Keyspace } from "../cache/Keyspace.ts"
+import { Epochs } from "../ledger/Epochs.ts"
 import type { DatabaseUnavailable } from "../ledger/Ledger.ts"
 import { Outbox } from "../ledger/Outbox.ts"
 import { parseSnapshot } from "../ledger/Snapshot.ts"
-import type { Snapshot } from "../ledger/Snapshot.ts"
 
 export interface Lag { readonly events: number; readonly seconds: number }
 
@@ -16,18 +17,15 @@ export class RelayLag extends Context.Service<RelayLag, {
   readonly now: Effect.Effect<Lag, DatabaseUnavailable>
 }>()("holdfast/sync/RelayLag") {
   static readonly layer = Layer.effect(RelayLag, Effect.gen(function*() {
-    const access = yield* CacheAccess, outbox = yield* Outbox, { partitions } = yield* Keyspace
+    const access = yield* CacheAccess, outbox = yield* Outbox, epochs = yield* Epochs, { partitions } = yield* Keyspace
     const all = Array.from({ length: partitions }, (_, partition) => partition)
-    let seen: readonly Snapshot[] = all.map(() => NOTHING)
+    let seen: readonly (Checkpoint | null)[] = all.map(() => null)
+    // One of another life of the database may show transactions that this life has yet to give out.
+    const settledBy = (checkpoint: Checkpoint | null) => checkpoint?.is === "settled" && checkpoint.epoch === epochs.newest() ? checkpoint.snapshot : NOTHING
     return RelayLag.of({
       now: Effect.gen(function*() {
-        yield* Effect.ignore(Effect.map(access.work((cache) => cache.checkpoints(all)), (texts) => {
-          seen = texts.map((text) => {
-            const checkpoint = parseCheckpoint(text)
-            return checkpoint?.is === "settled" ? checkpoint.snapshot : NOTHING
-          })
-        }))
-        return yield* outbox.lag(all.map((partition) => ({ partition, snapshot: seen[partition]! })))
+        yield* Effect.ignore(Effect.map(access.work((cache) => cache.checkpoints(all)), (texts) => { seen = texts.map(parseCheckpoint) }))
+        return yield* outbox.lag(all.map((partition) => ({ partition, snapshot: settledBy(seen[partition]!) })))
       })
     })
   }))

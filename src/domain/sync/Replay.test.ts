@@ -10,6 +10,7 @@ import { decodeEntry } from "../cache/Entry.ts"
 import { Keyspace } from "../cache/Keyspace.ts"
 import { Commands } from "../Commands.ts"
 import { customer } from "../kinds/customer.ts"
+import { product } from "../kinds/product.ts"
 import { Replay } from "./Replay.ts"
 import { RetryQueue } from "./RetryQueue.ts"
 
@@ -48,6 +49,26 @@ test("what the cache is owed is brought: created where it is absent, replaced wh
   expect(await Promise.all(ids.map(one.entry))).toMatchObject([{ version: 1 }, { version: 2 }, { what: "deleted", version: 2 }])
   expect(await run(one.queue.size)).toMatchObject({ size: 0 })
   expect(await run(one.replay.round)).toBe(0)
+})
+
+// One such row used to stop the queue for all, and each try of it.
+test("an entity that was lost with a life of the database is owed an absence: what the cache has of it goes, and the others of its batch are brought", async () => {
+  const one = await open(), [stands, absent, other] = [await one.create(), await one.create(), await one.create()]
+  const older = { ...(await one.entry(stands))!, epoch: (await one.entry(stands))!.epoch - 1 }
+  for (const id of [stands, absent, other]) await one.evict(id)
+  await one.cache.lease([one.key(stands)], "t")
+  expect(await one.cache.store([{ key: one.key(stands), value: one.services.get(Entries).write(product, stands, older), lease: "t", ttlMilliseconds: 60_000 }])).toEqual(["stored"])
+  await database.query("delete from products where id = any($1)", [[stands, absent]])
+  await one.owe(stands, absent, other)
+  expect(await run(one.replay.preview(null))).toEqual({ selected: 3, wouldStore: 3, alreadyCurrent: 0 })
+  expect(await run(one.replay.round)).toBe(3)
+  expect(await Promise.all([stands, absent, other].map(one.entry))).toMatchObject([
+    { what: "unknown", version: 0, epoch: older.epoch + 1 }, { what: "unknown", version: 0, epoch: older.epoch + 1 }, { what: "entity", version: 1 }
+  ])
+  expect(await run(one.queue.size)).toMatchObject({ size: 0 })
+  await one.owe(stands, absent, other)
+  expect(await run(one.replay.preview(null))).toEqual({ selected: 3, wouldStore: 0, alreadyCurrent: 3 })
+  expect(await run(one.replay.preview({ kind: "product", id: stands }))).toEqual({ selected: 1, wouldStore: 0, alreadyCurrent: 1 })
 })
 
 test("what is sealed is brought sealed, and known as current where it stands; altered it is not", async () => {

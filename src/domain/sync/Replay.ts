@@ -38,8 +38,12 @@ export class Replay extends Context.Service<Replay, {
         const keys = owed.map(({ id }) => keyspace.keyOf(kind.name, id))
         const token = identifiers.token()
         const given = yield* access.lease(keys, token)
-        const { rows } = yield* ledger.rows(kind, owed.map(({ id }) => id))
-        const encoded = owed.map(({ id }) => encodedOf(kind, rows.get(id)!))
+        const { epoch, rows } = yield* ledger.rows(kind, owed.map(({ id }) => id))
+        // One that is not there was lost with a life of the database, and was owed in the one that followed.
+        const encoded = owed.map(({ id }) => {
+          const row = rows.get(id)
+          return row === undefined ? { value: entries.write(kind, id, entries.absence(kind, epoch)), encodable: true } : encodedOf(kind, row)
+        })
         const puts = encoded.map(({ value }, i): Put => ({
           key: keys[i]!,
           value,
@@ -74,7 +78,7 @@ export class Replay extends Context.Service<Replay, {
           const looks = yield* access.work((cache) => cache.look(ofKind.map(({ id }) => ({ key: keyspace.keyOf(name, id), checkpoint: false }))))
           ofKind.forEach(({ id }, i) => {
             const { value } = looks[i]!
-            if (value !== null && entries.read(kind, id, value)?.version === rows.get(id)!.version) alreadyCurrent++
+            if (value !== null && entries.read(kind, id, value)?.version === (rows.get(id)?.version ?? 0)) alreadyCurrent++
           })
         }
         return { selected: owed.length, wouldStore: owed.length - alreadyCurrent, alreadyCurrent }

@@ -15,7 +15,8 @@ import { customer } from "../kinds/customer.ts"
 import { kinds } from "../kinds/kinds.ts"
 import { product } from "../kinds/product.ts"
 import { Ledger } from "../ledger/Ledger.ts"
-import { Queries, ANY } from "../Queries.ts"
+import { ANY } from "../Freshness.ts"
+import { Queries } from "../Queries.ts"
 import { RowsCheck } from "./RowsCheck.ts"
 import { Verification } from "./Verification.ts"
 import type { Order, Run } from "./VerificationRuns.ts"
@@ -200,7 +201,10 @@ test("entries of an older life of the database are behind, absences too, and are
   const { epoch, ...entry } = (await one.entry(newer))!
   await one.force(newer, one.entries.write(product, newer, { ...entry, epoch: epoch + 10 }))
   await database.query("insert into database_epochs select (jsonb_populate_record(e, jsonb_build_object('epoch', e.epoch + 1))).* from database_epochs e order by epoch desc limit 1")
-  expect((await verify(one, { kind: "product" })).tally).toMatchObject({ counts: { behind: 2, ahead: 1, repaired: 2 }, first: { ahead: [{ id: newer }] } })
+  await work(one.verification)
+  // That of the new life: nobody had to ask for it.
+  const last = await run(one.verification.last)
+  expect(last).toMatchObject({ reason: "epoch", tally: { counts: { behind: 2, ahead: 1, repaired: 2 }, first: { ahead: [{ id: newer }] } } })
   expect(await Promise.all([living, unknown, newer].map((id) => one.entry(id)))).toMatchObject([{ epoch: epoch + 1 }, { epoch: epoch + 1, what: "unknown" }, { epoch: epoch + 10 }])
 })
 
@@ -246,10 +250,12 @@ test("while the breaker is open a run waits, and goes on when the cache is back;
   await one.create()
   await redis.kill()
   await eventually(() => one.services.get(CacheAccess).state() === "open", { within: 20_000 })
-  const rows = await verify(one, { work: "rows" })
-  expect(rows).toMatchObject({ finishedAt: expect.any(String), tally: { counts: { fine: 1 } } })
   const waiting = await verify(one)
   expect(waiting).toMatchObject({ startedAt: null, finishedAt: null })
+  // However much was asked for before it.
+  const rows = await verify(one, { work: "rows" })
+  expect(rows).toMatchObject({ finishedAt: expect.any(String), tally: { counts: { fine: 1 } } })
+  expect(await run(one.verification.find(waiting.id))).toEqual(waiting)
   await redis.start()
   await eventually(() => one.services.get(CacheAccess).state() !== "open", { within: 20_000 })
   await eventually(() => work(one.verification))
@@ -286,12 +292,59 @@ test("rows that are not what their events make are named with the fields that di
   expect((await one.row(fine)).version).toBe(1)
 })
 
-test("a run of a kind that this version does not know is over, and does not stand before the others", async () => {
+test("a run of a kind that this version does not know is left to a process that knows it, and stops nobody", async () => {
   const one = await open()
   await one.create()
   const { id } = await run(one.verification.start({ kind: "planet" }))
   expect((await verify(one)).tally.counts).toEqual({ fine: 1 })
-  expect(await run(one.verification.find(id))).toMatchObject({ finishedAt: expect.any(String), tally: { counts: {} } })
+  expect(await run(one.verification.find(id))).toMatchObject({ moves: 0, startedAt: null, finishedAt: null })
+})
+
+test("a run that has come to a kind that this version does not know stays there until a process that knows it goes on, and stops nobody", async () => {
+  const one = await open()
+  await one.create()
+  const { id } = await run(one.verification.start({ repair: false }))
+  await run(one.verification.round)
+  await database.query("update verifications set at_kind = 'planet', at_id = gen_random_uuid() where id = $1", [id])
+  const left = (await run(one.verification.find(id)))!
+  expect((await verify(one)).tally.counts).toEqual({ fine: 1 })
+  expect(await run(one.verification.find(id))).toEqual(left)
+})
+
+test("the run of a new life goes before what was asked for, and before what is under way", async () => {
+  const one = await open()
+  await one.createMany(501)
+  const under = await run(one.verification.start({ work: "rows" })), waiting = await run(one.verification.start({}))
+  await run(one.verification.round)
+  await database.query("insert into database_epochs select (jsonb_populate_record(e, jsonb_build_object('epoch', e.epoch + 1))).* from database_epochs e")
+  const moved = (await run(one.verification.find(under.id)))!
+  do await run(one.verification.round)
+  while (await run(one.verification.last) === null)
+  expect(await run(one.verification.last)).toMatchObject({ reason: "epoch" })
+  expect(await run(one.verification.find(under.id))).toEqual(moved)
+  expect(await run(one.verification.find(waiting.id))).toEqual(waiting)
+  await work(one.verification)
+  for (const { id } of [under, waiting]) expect((await run(one.verification.find(id)))!.finishedAt).not.toBeNull()
+})
+
+test("who asks for what is looked at already is given another run, and who asks for what waits is given that", async () => {
+  const one = await open(), id = await one.create(), old = await one.bytes(id)
+  await one.rename(id)
+  const asked: Run[] = [], access = one.services.get(CacheAccess)
+  // Behind the back of the first run, which has seen this entry as it should be.
+  const slow = CacheAccess.of({
+    ...access,
+    work: (operation) => Effect.tap(access.work(operation), () => Effect.promise(async () => {
+      if (asked.length > 0) return
+      await one.force(id, old)
+      for (let i = 0; i < 2; i++) asked.push(await run(one.verification.start({ kind: "product" })))
+    }))
+  })
+  const verification = await over(one, Layer.succeed(CacheAccess, slow)), first = await verify({ verification }, { kind: "product" })
+  expect(first.tally.counts).toEqual({ fine: 1 })
+  expect(asked.map(({ id }) => id === first.id)).toEqual([false, false])
+  expect(asked[1]).toEqual(asked[0])
+  expect((await run(one.verification.find(asked[0]!.id)))!.tally.counts).toEqual({ behind: 1, repaired: 1 })
 })
 
 test("a new life of the database starts one full verification, whoever sees it; its first one none", async () => {

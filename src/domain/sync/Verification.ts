@@ -29,12 +29,12 @@ interface Done { readonly tally: Tally; readonly next: string | null }
  * counted as fine.
  */
 export class Verification extends Context.Service<Verification, {
-  /** What is not said: a verification of everything, with repairs. */
+  /** What is not said: a verification of everything, with repairs. One that waits to do the same is answered. */
   readonly start: (order: Partial<Order>) => Effect.Effect<Run, DatabaseUnavailable>
   readonly find: (id: string) => Effect.Effect<Run | null, DatabaseUnavailable>
   /** The verification that was finished last. */
   readonly last: Effect.Effect<Run | null, DatabaseUnavailable>
-  /** One page of the run that was asked for first; false where there is nothing to do, or the cache that it takes is away. */
+  /** One page of the run that comes next; false where there is none that this process can do, or none without the cache while that is away. */
   readonly round: Effect.Effect<boolean, DatabaseUnavailable | CacheUnavailable>
 }>()("holdfast/sync/Verification") {
   static readonly layer = (options: { readonly kinds: readonly Kind[]; readonly ttlMilliseconds: number }) => Layer.effect(Verification, Effect.gen(function*() {
@@ -69,12 +69,11 @@ export class Verification extends Context.Service<Verification, {
     const round = Effect.gen(function*() {
       // Whoever noticed the new life: the cache may be ahead of the database.
       yield* runs.startOfEpoch
-      const run = yield* runs.next
-      if (run === null || (run.work !== "rows" && access.state() === "open")) return false
+      const run = yield* runs.next(options.kinds.map(({ name }) => name), access.state() !== "open")
+      if (run === null) return false
+      if (run.startedAt === null) yield* runs.begin(run)
       const kinds = options.kinds.filter(({ name }) => run.kind === null || name === run.kind)
-      const at = kinds.findIndex(({ name }) => name === run.place?.kind), kind = kinds[Math.max(0, at)]
-      // Of a kind that this version does not know: it would stand before all others for ever.
-      if (kind === undefined) return yield* Effect.as(runs.move(run, null, run.tally), true)
+      const at = kinds.findIndex(({ name }) => name === run.place?.kind), kind = kinds[Math.max(0, at)]!
       const { tally, next } = yield* pages[run.work](run, kind, at === -1 ? null : run.place!.after)
       const following = kinds[Math.max(0, at) + 1]
       const place: Place | null = next !== null ? { kind: kind.name, after: next } : following === undefined ? null : { kind: following.name, after: null }

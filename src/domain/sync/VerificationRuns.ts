@@ -31,7 +31,7 @@ export interface Run extends Order {
   /** Null before the first page, and after the last. */
   readonly place: Place | null
   readonly tally: Tally
-  /** RFC 3339, UTC; null until a process has done a page, and until it has done the last. */
+  /** RFC 3339, UTC; null until a process has begun with it, and until one has done its last page. */
   readonly askedAt: string
   readonly startedAt: string | null
   readonly finishedAt: string | null
@@ -41,12 +41,18 @@ type Access<A> = Effect.Effect<A, DatabaseUnavailable>
 
 /** The runs, where every process finds them. */
 export class VerificationRuns extends Context.Service<VerificationRuns, {
+  /** One of this life that is to do the same, and that no process has begun, is answered instead of another being made. */
   readonly start: (order: Order) => Access<Run>
   /** Asks for a full verification, if the database has begun another life than its first and none was asked for in it. */
   readonly startOfEpoch: Access<void>
   readonly find: (id: string) => Access<Run | null>
-  /** The one that was asked for first, of those that are not finished. */
-  readonly next: Access<Run | null>
+  /**
+   * The one that comes next of those that are not finished: first the one that a new life asked for, then by when it was
+   * asked for. One of a kind that is not among these, or that has come to one, is left to a process that knows it.
+   */
+  readonly next: (kinds: readonly string[], withCache: boolean) => Access<Run | null>
+  /** Before anything is looked at for it: who asks for the same from now on may have changed what was seen already. */
+  readonly begin: (run: Run) => Access<void>
   /** The verification that was finished last. */
   readonly last: Access<Run | null>
   /** Keeps what a page came to, unless somebody else has moved the run meanwhile; without a place it is finished. */

@@ -9,7 +9,8 @@ import { Keyspace } from "../cache/Keyspace.ts"
 import { Commands } from "../Commands.ts"
 import { product } from "../kinds/product.ts"
 import { Metrics } from "../observe/Metrics.ts"
-import { ANY, Queries } from "../Queries.ts"
+import { ANY } from "../Freshness.ts"
+import { Queries } from "../Queries.ts"
 import { RetryQueue } from "./RetryQueue.ts"
 
 const open = async (options: Partial<ServiceOptions> = {}) => {

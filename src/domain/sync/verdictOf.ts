@@ -11,7 +11,7 @@ export type Verdict = Wrong | "fine" | "absent"
 
 /** A row as of the epoch of its statement; version 0 where there is none. */
 export interface Truth { readonly row: Row | null; readonly epoch: number }
-const rankOfTruth = ({ row, epoch }: Truth) => rankOf({ epoch, version: row?.version ?? 0 })
+export const rankOfTruth = ({ row, epoch }: Truth) => rankOf({ epoch, version: row?.version ?? 0 })
 
 /** Whether an entry of that rank is what would be made of the row now. What the cache does not keep should not be there. */
 const isMadeOf = (kind: Kind, { row }: Truth, entry: Entry): boolean => {

@@ -260,6 +260,15 @@ describe("real answers are what the document says", () => {
     await exchange("GET", "/v1/changes", "/v1/changes?after=now")
   })
 
+  test("of a kind in shadow", async () => {
+    const apps = await open({ environment: { CACHE_READS: "product" } }), exchange = await against(apps), one = "/v1/products/{id}"
+    const path = (await exchange("POST", "/v1/products", "/v1/products", json(lamp())))!.headers.get("location")!
+    for (const [template, at] of [[one, path], ["/v1/products", "/v1/products"], [one, `/v1/products/${randomUUID()}`]] as const) {
+      expect((await exchange("GET", template, at))!.headers.get("cache-status")).toBe("holdfast; fwd=bypass; detail=shadow")
+    }
+    expect((await exchange("GET", "/ops/stats", "/ops/stats"))!.body.shadow.kinds).toMatchObject([{ kind: "product", safe: false }])
+  })
+
   test("of verifications and rebuilds, while they wait and when they are done", async () => {
     const apps = await open(), exchange = await against(apps), verifications = "/ops/verifications", rebuilds = "/ops/rebuilds"
     const runs = [

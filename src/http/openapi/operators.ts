@@ -13,6 +13,8 @@ const Named = Schema.Struct({ name: Schema.String, capabilities: Schema.Array(Sc
 const Latency = Schema.Struct({ p50: Schema.NullOr(Schema.Finite), p99: Schema.NullOr(Schema.Finite) }).annotate({ identifier: "Latency", description: "In milliseconds." })
 const Share = Schema.NullOr(Schema.Finite)
 
+const nameOf = (kinds: readonly Kind[]) => Schema.Literals(kinds.map(({ name }) => name))
+
 const QueueSize = Schema.Struct({
   queue: Schema.Literal("sync_retry_queue"),
   size: Whole, due: Whole, delayed: Whole, dead: Whole,
@@ -25,6 +27,20 @@ export const queueSizeOperation: Operation = {
   answers: { 200: { is: "The size of the retry queue, and how far the relay is behind", schema: QueueSize } },
   problems: ["unavailable"]
 }
+
+const Shadow = (kinds: readonly Kind[]) => Schema.Struct({
+  since: Time,
+  kinds: Schema.Array(Schema.Struct({
+    kind: nameOf(kinds),
+    compared: Whole, agreed: Whole, absent: Whole, passedOver: Whole,
+    behind: Schema.Struct({ "100ms": Whole, "1s": Whole, "10s": Whole, "1m": Whole, "5m": Whole, older: Whole }).annotate({
+      description: "By the age of the first write that the entry did not show; each is counted once, at the smallest bound."
+    }),
+    ahead: Whole, otherBytes: Whole, undecodable: Whole, notCompared: Whole,
+    safe: Schema.Boolean,
+    reason: Schema.String
+  }))
+}).annotate({ description: "Only where `CACHE_READS` has kinds in shadow: what the cache would have answered since this process began, held against what Postgres did. `safe` says whether the kind can be switched on." })
 
 const Stats = (kinds: readonly Kind[]) => Schema.Struct({
   reads: Schema.Struct({ hit: Whole, miss: Whole, stale: Whole, request: Whole, bypass: Whole }),
@@ -41,7 +57,8 @@ const Stats = (kinds: readonly Kind[]) => Schema.Struct({
   }),
   lastVerification: Schema.NullOr(Verified(kinds)),
   providers: Schema.Struct({ cache: Named, database: Named }),
-  epoch: Whole
+  epoch: Whole,
+  shadow: Schema.optionalKey(Shadow(kinds))
 })
 
 export const statsOperation = (kinds: readonly Kind[]): Operation => ({
@@ -50,8 +67,6 @@ export const statsOperation = (kinds: readonly Kind[]): Operation => ({
   answers: { 200: { is: "Rates, latencies, and the state of what it depends on", schema: Stats(kinds) } },
   problems: ["unavailable"]
 })
-
-const nameOf = (kinds: readonly Kind[]) => Schema.Literals(kinds.map(({ name }) => name))
 
 export const retryQueueOperation = (kinds: readonly Kind[], query: Readonly<Record<string, Parameter<unknown>>>): Operation => ({
   summary: "List what the cache is owed",

@@ -72,7 +72,7 @@ const Rebuilt = (kinds: readonly Kind[]) => Schema.Struct({
 const start = (summary: string, body: Schema.Constraint, schema: Schema.Constraint): Operation => ({
   summary, tag,
   body: { schema: body, types: ["application/json"] },
-  answers: { 202: { is: "It was asked for; a process that relays takes it up", headers: ["Location"], schema } },
+  answers: { 202: { is: "It was asked for, or waits already because somebody had asked for the same; a process that relays takes it up", headers: ["Location"], schema } },
   problems: ["unavailable"]
 })
 const look = (summary: string, schema: Schema.Constraint): Operation =>

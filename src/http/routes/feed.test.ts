@@ -1,14 +1,19 @@
+import { Context, Effect, Exit, Layer, ManagedRuntime } from "effect"
 import { beforeEach, expect, test } from "vitest"
+import { eventually } from "../../../test/support/eventually.ts"
 import { openHttp } from "../../../test/support/http.ts"
 import type { Http } from "../../../test/support/http.ts"
-import { behindProxy, freshDatabase, run } from "../../../test/support/services.ts"
+import { afterwards, behindProxy, freshDatabase, run } from "../../../test/support/services.ts"
 import { ApiKeys } from "../../domain/access/ApiKeys.ts"
+import { kinds } from "../../domain/kinds/kinds.ts"
+import { Outbox } from "../../domain/ledger/Outbox.ts"
 import { parsePosition } from "../../domain/ledger/Position.ts"
+import { Apps } from "../app.ts"
 
 let database: Awaited<ReturnType<typeof freshDatabase>>
 beforeEach(async () => { database = await freshDatabase() })
 
-const listen = async ({ apps, key }: Http, query: string, headers: Record<string, string> = {}) => {
+const listen = async ({ apps, key }: Pick<Http, "apps" | "key">, query: string, headers: Record<string, string> = {}) => {
   const response = await apps.main.request(`/v1/changes${query}`, { headers: { authorization: `Bearer ${key}`, ...headers } })
   expect(response.status).toBe(200)
   return response.body!.getReader()
@@ -104,6 +109,73 @@ test("one that hangs up is forgotten", async () => {
   await log(2)
   expect(idsOf(textOf(await stays.read()))).toHaveLength(2)
   await stays.cancel()
+})
+
+/** The interface, and how often it asks the log: whether there is anything new, and for somebody's news. */
+const counting = async () => {
+  const { services, key } = await openHttp({ database: database.url }), outbox = services.get(Outbox)
+  const counts = { looks: 0, failedLooks: 0, begun: 0, answered: 0 }
+  const counted = Outbox.of({
+    ...outbox,
+    end: Effect.onExit(outbox.end, (exit) => Effect.sync(() => {
+      counts.looks++
+      if (Exit.isFailure(exit)) counts.failedLooks++
+    })),
+    feed: (...asked) => {
+      counts.begun++
+      return Effect.ensuring(outbox.feed(...asked), Effect.sync(() => { counts.answered++ }))
+    }
+  })
+  const runtime = ManagedRuntime.make(Layer.provide(Apps.layer(kinds, { opsPort: false }), Layer.succeedContext(Context.add(services.context, Outbox, counted))))
+  afterwards(() => runtime.dispose())
+  const apps = await runtime.runPromise(Apps)
+  afterwards(() => apps.closeStreams())
+  const looks = async (count: number) => {
+    const { looks } = counts
+    await eventually(() => counts.looks >= looks + count, WITHIN)
+  }
+  return {
+    counts, looks,
+    listen: (query: string) => listen({ apps, key }, query),
+    /** Nobody asks for news any more. In a log that is empty nothing moves, whatever others do in the same server. */
+    idle: () => eventually(async () => {
+      const { begun } = counts
+      await looks(5)
+      return counts.begun === begun && counts.answered === begun
+    }, WITHIN)
+  }
+}
+const WITHIN = { within: 20_000 }
+/** The next that it is told; until then there are comments alone. */
+const news = async (listener: ReadableStreamDefaultReader<Uint8Array>) => {
+  for (;;) {
+    const { value, done } = await listener.read(), ids = idsOf(textOf({ value }))
+    if (done || ids.length > 0) return ids
+  }
+}
+
+test("of many listeners one hangs up, and for none of the others the database is asked", async () => {
+  const { counts, looks, listen, idle } = await counting(), listeners = []
+  for (let n = 0; n < 20; n++) listeners.push(await listen(""))
+  await idle()
+  const { begun } = counts
+  await listeners.pop()!.cancel()
+  await looks(5)
+  expect(counts.begun).toBe(begun)
+  // They listen still.
+  await log(1)
+  for (const listener of listeners) expect(await news(listener)).toHaveLength(1)
+})
+
+// One look that failed of something that Postgres is not expected to say was the last, and every listener heard nothing more, without a word.
+test("what goes wrong in the schema for a moment ends no listener: it hears of what comes later", async () => {
+  const { counts, listen, idle } = await counting(), listener = await listen("")
+  await idle()
+  await database.query("alter table database_epochs rename to away")
+  await eventually(() => counts.failedLooks >= 3, WITHIN)
+  await database.query("alter table away rename to database_epochs")
+  await log(2)
+  expect(await news(listener)).toHaveLength(2)
 })
 
 test("HEAD tells the headers, and opens no stream", async () => {

@@ -53,10 +53,11 @@ export const feedRoutes = (kinds: readonly Kind[]) =>
       for (const wake of listeners) wake()
       listeners.clear()
     })
-    yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.ignore(watch), Effect.sleep(POLL))))
+    // Whatever Postgres says, also of a schema that is just being restored: the next look may succeed.
+    yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.exit(watch), Effect.sleep(POLL))))
     const stream = (wanted: readonly string[], from: Position, isNew: (record: Recorded) => boolean): ReadableStream<Uint8Array> => {
       let open = true, after = from
-      let close: () => void, comment: NodeJS.Timeout | undefined
+      let close: () => void, wakeUp: () => void, comment: NodeJS.Timeout | undefined
       /** The pump may wait long for its end. Until then a comment would keep the process alive, or, to one who hung up, end it. */
       const silence = () => {
         open = false
@@ -76,7 +77,10 @@ export const feedRoutes = (kinds: readonly Kind[]) =>
           const pump = async () => {
             while (open) {
               const passed = fence
-              const moved = new Promise<void>((wake) => listeners.add(wake))
+              const moved = new Promise<void>((wake) => {
+                wakeUp = wake
+                listeners.add(wake)
+              })
               const records = await run(lane.withPermit(outbox.feed(wanted, after, PIECE)))
               if (!open) break
               if (records.length > 0) after = records.at(-1)!.position
@@ -93,7 +97,8 @@ export const feedRoutes = (kinds: readonly Kind[]) =>
         },
         cancel: () => {
           silence()
-          for (const wake of listeners) wake()
+          listeners.delete(wakeUp)
+          wakeUp()
         }
       })
     }

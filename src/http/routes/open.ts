@@ -2,6 +2,7 @@ import { Effect } from "effect"
 import { html } from "hono/html"
 import { CacheAccess } from "../../domain/cache/CacheAccess.ts"
 import { Ledger } from "../../domain/ledger/Ledger.ts"
+import { Replica } from "../../domain/ledger/Replica.ts"
 import { Metrics } from "../../domain/observe/Metrics.ts"
 import { RelayLag } from "../../domain/sync/RelayLag.ts"
 import { RetryQueue } from "../../domain/sync/RetryQueue.ts"
@@ -18,7 +19,7 @@ const page = (name: string, { status, title, help }: ProblemType) =>
 
 /** Health, metrics and the pages that explain problems. */
 export const openRoutes = Effect.gen(function*() {
-  const ledger = yield* Ledger, access = yield* CacheAccess, metrics = yield* Metrics, queue = yield* RetryQueue, lag = yield* RelayLag
+  const ledger = yield* Ledger, access = yield* CacheAccess, metrics = yield* Metrics, queue = yield* RetryQueue, lag = yield* RelayLag, replica = yield* Replica
   const run = Effect.runPromiseWith(yield* Effect.context<never>())
 
   const ready = async (): Promise<Reply> => {
@@ -34,6 +35,8 @@ export const openRoutes = Effect.gen(function*() {
       metrics.queue(size.size, size.dead)
       metrics.relayLag(events, seconds)
     })))
+    const behind = replica.lag()
+    if (behind !== null) metrics.replicaLag(behind / 1_000)
     const { contentType, body } = await metrics.exposition()
     return { status: 200, headers: { "Content-Type": contentType, "Cache-Control": NO_STORE }, body }
   }

@@ -11,8 +11,10 @@ import { Ledger } from "../../domain/ledger/Ledger.ts"
 import type { Row } from "../../domain/ledger/Ledger.ts"
 import { Outbox } from "../../domain/ledger/Outbox.ts"
 import { formatPosition } from "../../domain/ledger/Position.ts"
+import { Replica } from "../../domain/ledger/Replica.ts"
 import { Metrics } from "../../domain/observe/Metrics.ts"
 import { NOT_IN_BACKUPS, SubjectKeys } from "../../domain/secrets/SubjectKeys.ts"
+import { ShadowReads } from "../../domain/shadow/ShadowReads.ts"
 import { RelayLag } from "../../domain/sync/RelayLag.ts"
 import { Replay } from "../../domain/sync/Replay.ts"
 import { RetryQueue } from "../../domain/sync/RetryQueue.ts"
@@ -64,9 +66,13 @@ export const operatorRoutes = (kinds: readonly Kind[]) =>
   Effect.gen(function*() {
     const queue = yield* RetryQueue, replay = yield* Replay, lag = yield* RelayLag, ledger = yield* Ledger, outbox = yield* Outbox
     const cache = yield* Cache, access = yield* CacheAccess, keyspace = yield* Keyspace, entries = yield* Entries, metrics = yield* Metrics, audit = yield* Audit
-    const transitions = yield* Transitions, verification = yield* Verification
-    const { backups } = yield* SubjectKeys
+    const transitions = yield* Transitions, verification = yield* Verification, shadow = yield* ShadowReads
+    const { backups } = yield* SubjectKeys, replica = yield* Replica
     const database = { name: "postgresql", capabilities: backups === "unreadable" ? [] : [NOT_IN_BACKUPS] }
+    const followed = () => {
+      const lag = replica.lag()
+      return lag === null ? [] : [lag === Infinity ? "replica: not used" : "replica: used"]
+    }
     const run = Effect.runPromiseWith(yield* Effect.context<never>())
 
     const replayOf = replayRequest(kinds)
@@ -86,14 +92,16 @@ export const operatorRoutes = (kinds: readonly Kind[]) =>
 
     const stats = Effect.gen(function*() {
       const size = yield* queueSize, { epoch } = yield* ledger.snapshot, last = yield* verification.last
+      const shadowed = shadow.report()
       return {
         ...metrics.summary(),
         breaker: access.state(),
         queue: size,
         relay: { lagEvents: size.relayLagEvents, lagSeconds: size.relayLagSeconds },
         lastVerification: last === null ? null : verificationOf(last),
-        providers: { cache: { name: cache.name, capabilities: cache.capabilities }, database },
-        epoch
+        providers: { cache: { name: cache.name, capabilities: cache.capabilities }, database: { ...database, capabilities: [...database.capabilities, ...followed()] } },
+        epoch,
+        ...shadowed === null ? {} : { shadow: shadowed }
       }
     })
 

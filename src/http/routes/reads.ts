@@ -9,8 +9,11 @@ import { pastOf } from "../../domain/ledger/History.ts"
 import { Ledger } from "../../domain/ledger/Ledger.ts"
 import { Outbox } from "../../domain/ledger/Outbox.ts"
 import { formatPosition } from "../../domain/ledger/Position.ts"
+import { LISTED, oldestOf, Replica } from "../../domain/ledger/Replica.ts"
+import type { Readings } from "../../domain/ledger/Replica.ts"
 import type { Token } from "../../domain/ledger/Token.ts"
 import { Queries } from "../../domain/Queries.ts"
+import type { Freshness } from "../../domain/Freshness.ts"
 import { PersonalData } from "../../domain/secrets/PersonalData.ts"
 import { conditionOf, entityReply, freshnessOf, idOf, matches, notFound, readToken } from "../entities.ts"
 import type { Exchange } from "../Exchange.ts"
@@ -35,7 +38,7 @@ const toldOf = ({ personal }: Kind, data: State): State => personal === null ? d
 export const readRoutes = (kinds: readonly Kind[]) =>
   Effect.gen(function*() {
     const queries = yield* Queries, outbox = yield* Outbox, ledger = yield* Ledger, { authenticate } = yield* Identifiers
-    const personal = yield* PersonalData, full = yield* fullView, checkKnown = checkTokens(ledger, authenticate)
+    const replica = yield* Replica, personal = yield* PersonalData, full = yield* fullView, checkKnown = checkTokens(ledger, authenticate)
     const run = Effect.runPromiseWith(yield* Effect.context<never>())
 
     /** What is read of the log is as new as it gets; a write that was lost is not in it. */
@@ -48,15 +51,16 @@ export const readRoutes = (kinds: readonly Kind[]) =>
       const freshness = freshnessOf(exchange, authenticate), condition = conditionOf(exchange)
       const { version: wanted } = queryOf(exchange, parameters)
       if (isFull) return full(kind, exchange, { version: wanted, tokens: freshness.tokens, condition })
-      if (wanted !== null) return past(kind, exchange, wanted, freshness.tokens, condition)
+      if (wanted !== null) return past(kind, exchange, wanted, freshness, condition)
       const id = idOf(exchange)
       return entityReply(kind, id, await queries.read(kind, id, freshness), condition, exchange.requestId, authenticate)
     }
 
-    const past = async (kind: Kind, exchange: Exchange, version: number, tokens: readonly Token[], condition: Condition | null): Promise<Reply> => {
+    const past = async (kind: Kind, exchange: Exchange, version: number, freshness: Freshness, condition: Condition | null): Promise<Reply> => {
       const id = idOf(exchange)
-      await honour(kind, id, tokens)
-      const was = await run(pastOf({ ledger, outbox }, kind, id, version))
+      await honour(kind, id, freshness.tokens)
+      // A version does not change. That there is none, or that it is gone, only the primary says.
+      const was = (await run(replica.ask(oldestOf(kind, freshness, LISTED), (of) => Effect.catchTag(pastOf(of, kind, id, version), "HistoryPruned", () => Effect.succeed(null))))) ?? (await run(pastOf({ ledger, outbox }, kind, id, version)))
       if (was === null) throw new HttpProblem("not-found", "The entity has no such version.")
       const headers = {
         "ETag": etag(version),
@@ -72,10 +76,13 @@ export const readRoutes = (kinds: readonly Kind[]) =>
 
     const events = { limit, cursor: cursor((text) => /^\d{1,15}$/.test(text) ? Number(text) : null) }
     const history = (kind: Kind) => async (exchange: Exchange): Promise<Reply> => {
-      const { tokens } = freshnessOf(exchange, authenticate), asked = queryOf(exchange, events)
+      const freshness = freshnessOf(exchange, authenticate), asked = queryOf(exchange, events)
       const id = idOf(exchange)
-      await honour(kind, id, tokens)
-      const records = await run(outbox.history(kind, id, asked.cursor ?? 0, Number.MAX_SAFE_INTEGER, asked.limit + 1))
+      await honour(kind, id, freshness.tokens)
+      const recorded = ({ outbox: of }: Pick<Readings, "outbox">) => of.history(kind, id, asked.cursor ?? 0, Number.MAX_SAFE_INTEGER, asked.limit + 1)
+      const replicated = await run(replica.ask(oldestOf(kind, freshness, LISTED), recorded))
+      // A replica that knows of nothing may just not have heard of it.
+      const records = replicated === null || replicated.length === 0 ? await run(recorded({ outbox })) : replicated
       if (records.length === 0 && (await run(ledger.rows(kind, [id]))).rows.size === 0) throw notFound()
       const items = records.slice(0, asked.limit).map(({ position, version, event, recordedAt }) =>
         ({ position: formatPosition(position), versionId: version, type: event.type, recordedAt, data: toldOf(kind, event.data) }))
@@ -100,7 +107,7 @@ export const readRoutes = (kinds: readonly Kind[]) =>
       const nextCursor = page.next === null ? null : formatCursor(page.next)
       return jsonBytes(200, listBody(page.entries, nextCursor), {
         "Cache-Control": cachingOf(kind),
-        "Cache-Status": listStatus(page.hits, page.size),
+        "Cache-Status": listStatus(page),
         ...nextLink(exchange, { ...where, limit: String(size), cursor: nextCursor })
       })
     }

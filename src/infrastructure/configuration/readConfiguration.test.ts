@@ -89,6 +89,12 @@ describe("what cannot be run is refused", () => {
     expect(faultsOf({ SUBJECT_KEYS_URL: "mysql://keys" })).toEqual(["SUBJECT_KEYS_URL must be a URL that begins with postgres:// or postgresql://"])
     expect(faultsOf({ SUBJECT_KEYS_URL: DATABASE_URL })).toEqual([])
   })
+  test("a replica without the database that it follows, or that is this one", () => {
+    expect(readConfiguration({ DATABASE_URL, KEYRING_FILE, DB_REPLICA_URL: "postgres://replica.example/holdfast" }, "api")).toMatchObject({ DB_REPLICA_URL: "postgres://replica.example/holdfast" })
+    expect(faultsOf({ DB_REPLICA_URL: DATABASE_URL })).toEqual(["DB_REPLICA_URL is set, but DATABASE_URL is not"])
+    expect(faultsOf({ DATABASE_URL, KEYRING_FILE, DB_REPLICA_URL: "postgresql://another@db.example/holdfast" })).toEqual(["DB_REPLICA_URL names the database of DATABASE_URL: name its replica, or leave it unset"])
+    expect(faultsOf({ DB_REPLICA_URL: "mysql://replica", PORT: "x" })).toEqual(["PORT must be a whole number from 0 to 65535", "DB_REPLICA_URL must be a URL that begins with postgres:// or postgresql://"])
+  })
   test("a keyring that cannot be used, with what is wrong with it", () => {
     const path = join(folder, "keyring.json")
     writeFileSync(path, "{}")
@@ -99,6 +105,21 @@ describe("what cannot be run is refused", () => {
   test("a bootstrap key that is short or cannot be written in a header", () => {
     for (const key of ["x".repeat(31), `${"x".repeat(32)} y`, `${"x".repeat(32)}ß`]) expect(faultsOf({ BOOTSTRAP_API_KEY: key })).toHaveLength(1)
     expect(faultsOf({ BOOTSTRAP_API_KEY: "x".repeat(32) })).toEqual([])
+  })
+})
+
+describe("who answers reads", () => {
+  const shadows = (CACHE_READS?: string) => readConfiguration({ CACHE_READS }, "all").CACHE_READS
+  test("is the cache, or Postgres for every kind, or for those that are named", () => {
+    for (const text of [undefined, "", "on"]) expect(shadows(text)).toEqual([])
+    expect(shadows("shadow")).toEqual(["product", "order", "customer"])
+    expect(shadows("order")).toEqual(["order"])
+    expect(shadows(" product , customer ")).toEqual(["product", "customer"])
+  })
+  test("is nobody else", () => {
+    const fault = ["CACHE_READS must be on, shadow, or kinds with a comma between: product, order, customer"]
+    for (const wrong of ["off", "Shadow", "product,", "product order", "products", "on,product", "shadow,order"]) expect(faultsOf({ CACHE_READS: wrong }), wrong).toEqual(fault)
+    expect(faultsOf({ CACHE_READS: "invoice", PORT: "x" })).toHaveLength(2)
   })
 })
 

@@ -42,6 +42,10 @@ export const readConfiguration = (environment: Environment, process: Process): C
   const memory = cache === "memory" || nothingNamed
   if (cache === "memory" && redis !== null) faults.push("REDIS_URL is set, but CACHE_PROVIDER is memory: remove one of them")
   if (database !== null && rest.DATABASE_URL === null) faults.push("DB_PROVIDER is set, but DATABASE_URL is not")
+  if (rest.DB_REPLICA_URL && rest.DATABASE_URL === null) faults.push("DB_REPLICA_URL is set, but DATABASE_URL is not")
+  if (rest.DB_REPLICA_URL && rest.DATABASE_URL && placeOf(rest.DATABASE_URL) === placeOf(rest.DB_REPLICA_URL)) {
+    faults.push("DB_REPLICA_URL names the database of DATABASE_URL: name its replica, or leave it unset")
+  }
   const issuer = [rest.JWT_ISSUER, rest.JWT_AUDIENCE, rest.JWT_JWKS_URL]
   if (issuer.includes(null) && issuer.some((part) => part !== null)) faults.push("JWT_ISSUER, JWT_AUDIENCE and JWT_JWKS_URL go together: set all of them, or none")
   if (rest.KEYRING_FILE === null && (process === "api" || process === "relay" || (process === "all" && rest.DATABASE_URL !== null))) {

@@ -1,5 +1,6 @@
 import { accessSync, constants } from "node:fs"
 import { MOST_PARTITIONS } from "../../domain/cache/Keyspace.ts"
+import { kinds } from "../../domain/kinds/kinds.ts"
 import { readKeyring } from "../crypto/keyringFile.ts"
 
 /** How one environment variable is read. `parse` answers the value, or what is wrong with the text. */
@@ -61,6 +62,20 @@ const folder = (text: string) => {
   }
 }
 
+const KINDS = kinds.map(({ name }) => name)
+
+/** The names of the kinds whose reads are in shadow. */
+const shadow = (about: string): Variable<readonly string[]> => ({
+  about,
+  fallback: "on",
+  parse: (text) => {
+    if (text === "on") return value([])
+    if (text === "shadow") return value(KINDS)
+    const names = text.split(",").map((name) => name.trim())
+    return names.every((name) => KINDS.includes(name)) ? value(names) : fault(`must be on, shadow, or kinds with a comma between: ${KINDS.join(", ")}`)
+  }
+})
+
 /** Every environment variable that this version reads. */
 export const VARIABLES = {
   HOST: { about: "The address to listen at.", fallback: "127.0.0.1", parse: (text: string) => value(text) },
@@ -70,10 +85,12 @@ export const VARIABLES = {
   DATABASE_URL: optional("Postgres, as `postgres://user:password@host:port/database`. Without it a real Postgres is started from an npm package.", url("postgres:", "postgresql:")),
   DB_PROVIDER: choice("The database.", "", ["postgresql"]),
   DATABASE_POOL_MAX: number("Connections to Postgres that one process opens at most.", 20, 4, 1_000),
+  DB_REPLICA_URL: optional("A streaming replica of `DATABASE_URL`, as a URL like that one. Lists, histories and reads with `max-age` are then taken from it while it is known to be young enough.", url("postgres:", "postgresql:")),
   REDIS_URL: optional("Redis or Valkey, as `redis://user:password@host:port/0`. An unusable one is a degraded start, not an error."),
   CACHE_PROVIDER: choice("The cache. `memory` is for one process only, and the default where nothing is configured.", "", ["redis", "memory"]),
   CACHE_PARTITIONS: number("Into how many partitions the cache is divided. Cannot be changed once the database is made.", 64, 1, MOST_PARTITIONS),
   CACHE_TTL_SECONDS: number("For how long the cache keeps an entity that nobody changes, ± 10 %.", 86_400, 60, 31_536_000),
+  CACHE_READS: shadow("Who answers reads. `on`: the cache. `shadow`: Postgres, while the cache is held against every answer and `/ops/stats` tells how it would have done. Names of kinds with a comma between, such as `product,order`: those are in shadow."),
   SYNC_BUDGET_MS: number("How long a write waits for its store in the cache before it is queued.", 25, 1, 60_000),
   POSTGRES_FALLBACK_ENABLED: flag("Whether reads go to Postgres while the cache is away. If not they are answered 503.", true),
   FALLBACK_RETRY_ATTEMPTS: number("Tries at the cache inside its deadline, with backoff from 2 ms.", 3, 1, 10),
@@ -91,7 +108,7 @@ export const VARIABLES = {
 
 /** Variables of providers that this version has not: to ignore one would be to run something else than was asked for. */
 export const NOT_SUPPORTED = [
-  "REDIS_CLUSTER_ENABLED", "REDIS_SENTINEL_ENABLED", "DB_REPLICA_URL", "KEYDB_URL", "KEYDB_HOST", "KEYDB_PORT", "MEMCACHED_SERVERS", "DATABASE_POOLER",
+  "REDIS_CLUSTER_ENABLED", "REDIS_SENTINEL_ENABLED", "KEYDB_URL", "KEYDB_HOST", "KEYDB_PORT", "MEMCACHED_SERVERS", "DATABASE_POOLER",
   "REDIS_CLUSTER_NODES", "REDIS_SENTINEL_MASTER", "REDIS_SENTINEL_NODES", "REDIS_POOL_MAX", "POSTGRES_FALLBACK_CACHE",
-  "AUDIT_BUFFER_SIZE", "AUDIT_FLUSH_MS", "CACHE_READS"
+  "AUDIT_BUFFER_SIZE", "AUDIT_FLUSH_MS"
 ] as const

@@ -70,6 +70,18 @@ test("of what was settled up to an age the stale ones are shown per million; one
   ]))
 })
 
+test("reads in shadow are counted by kind and result, and what was behind by its age, too", async () => {
+  const metrics = makeMetrics()
+  expect(await samplesOf(metrics, "holdfast_shadow")).toEqual([])
+  metrics.shadow("product", "agreed", null)
+  metrics.shadow("product", "agreed", null)
+  for (const age of [100, 100.1, Infinity]) metrics.shadow("order", "behind", age)
+  expect(await samplesOf(metrics, "holdfast_shadow")).toEqual([
+    `holdfast_shadow_reads_total{kind="product",result="agreed"} 2`, `holdfast_shadow_reads_total{kind="order",result="behind"} 3`,
+    `holdfast_shadow_behind_total{kind="order",age="100ms"} 1`, `holdfast_shadow_behind_total{kind="order",age="1s"} 1`, `holdfast_shadow_behind_total{kind="order",age="older"} 1`
+  ])
+})
+
 test("being asked twice doubles nothing", async () => {
   const metrics = makeMetrics()
   metrics.read("product", "hit")
@@ -124,4 +136,15 @@ test("the exposition is Prometheus text with a help and a type for every metric,
     "holdfast_settled_total counter", "holdfast_http_request_duration_seconds histogram", "holdfast_breaker_open gauge"]) {
     expect(body).toContain(`# TYPE ${name}\n`)
   }
+})
+
+test("of a replica nothing is said where there is none, and its lag is infinite while it is not used", async () => {
+  const metrics = makeMetrics(), lag = "holdfast_replica_lag_seconds"
+  expect(await samplesOf(metrics, "holdfast_replica")).toEqual([])
+  metrics.replicaLag(0.25)
+  expect(await samplesOf(metrics, lag)).toEqual([`${lag} 0.25`])
+  metrics.replicaLag(Infinity)
+  expect(await samplesOf(metrics, lag)).toEqual([`${lag} +Inf`])
+  for (const result of ["answered", "failed", "answered"] as const) metrics.replica(result)
+  expect(await samplesOf(metrics, "holdfast_replica_reads_total")).toEqual(["holdfast_replica_reads_total{result=\"answered\"} 2", "holdfast_replica_reads_total{result=\"failed\"} 1"])
 })

@@ -1,6 +1,6 @@
 import { Layer } from "effect"
 import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client"
-import { type Age, AGES, Metrics, type ReadResult, type Summary } from "../../domain/observe/Metrics.ts"
+import { type Age, ageOf, AGES, Metrics, type ReadResult, type Summary } from "../../domain/observe/Metrics.ts"
 import { addTo, type Distribution, makeDistribution, registerDistributions } from "./Distribution.ts"
 import { makeLatencyWindow, makeWindow } from "./Window.ts"
 
@@ -35,6 +35,7 @@ export const layerPrometheusMetrics = (now: () => number = () => performance.now
       fallbackLatency: fallback.add,
       syncOverhead: sync.add,
       settled: settled.add,
+      shadow: makeShadow(registry),
       request: makeRequests(registry),
       breaker: (state) => breaker.set(state === "closed" ? 0 : 1),
       queue: (size, dead) => {
@@ -45,6 +46,7 @@ export const layerPrometheusMetrics = (now: () => number = () => performance.now
         lagEvents.set(events)
         lagSeconds.set(seconds)
       },
+      ...makeReplica(registry),
       summary: () => ({
         ...reads.summary(),
         cacheLatencyMs: cache.latency(),
@@ -141,6 +143,34 @@ const makeSettled = (registry: Registry, now: () => number) => {
       window.add(column)
     },
     stalePerMillion
+  }
+}
+
+/** A read in shadow has asked Postgres: beside that, what prom-client takes is nothing. */
+const makeShadow = (registry: Registry): Metrics["Service"]["shadow"] => {
+  const reads = new Counter({ name: "holdfast_shadow_reads_total", help: "Reads in shadow by what the cache would have said", labelNames: ["kind", "result"], registers: [registry] })
+  const behind = new Counter({
+    name: "holdfast_shadow_behind_total",
+    help: "Reads in shadow that the cache would have answered with an older version, by the age of the first write that it missed",
+    labelNames: ["kind", "age"],
+    registers: [registry]
+  })
+  return (kind, result, ageMilliseconds) => {
+    reads.inc({ kind, result })
+    if (ageMilliseconds !== null) behind.inc({ kind, age: ageOf(ageMilliseconds) })
+  }
+}
+
+/** Made when there is something to say: without a replica a lag of 0 would be no truth. */
+const makeReplica = (registry: Registry): Pick<Metrics["Service"], "replica" | "replicaLag"> => {
+  const reads = new Counter({ name: "holdfast_replica_reads_total", help: "What a replica was asked, or could have been, by how it went", labelNames: ["result"], registers: [registry] })
+  let lag: Gauge | undefined
+  return {
+    replica: (result) => reads.inc({ result }),
+    replicaLag: (seconds) => {
+      lag ??= new Gauge({ name: "holdfast_replica_lag_seconds", help: "By how much the replica is behind at most; infinite while it is not used", registers: [registry] })
+      lag.set(seconds)
+    }
   }
 }
 

@@ -32,6 +32,8 @@ export class Postgres extends Context.Service<Postgres, {
   readonly epochs: Epochs["Service"]
   /** Where no lives are kept: the server is not the one of before. */
   readonly onAnotherServer: (listener: () => void) => void
+  /** Connections that were made before this are used by nobody any more. */
+  readonly renew: () => void
   readonly pool: pg.Pool
 }>()("holdfast/postgres/Postgres") {
   static readonly layer = (options: PostgresOptions) => Layer.effect(Postgres, open(options))
@@ -43,8 +45,7 @@ const Connection = Context.Reference<{ readonly pool: pg.Pool; readonly client: 
 /** The server itself said so; a lost connection says nothing, and its end is FATAL. */
 const reported = (error: unknown): error is pg.DatabaseError => error instanceof pg.DatabaseError && error.severity !== "FATAL"
 
-const unavailable = (error: unknown) =>
-  new DatabaseUnavailable({ reason: (error as { readonly code?: string }).code ?? (error as Error).message })
+export const reasonOf = (error: unknown): string => (error as { readonly code?: string }).code ?? (error as Error).message
 
 // Connection, resources, operator, system; locks and serialization. Anything else that is reported is a fault of ours.
 const PASSING = /^(08|53|57|58|55|40)/
@@ -53,7 +54,7 @@ const PASSING = /^(08|53|57|58|55|40)/
 export class Deadlocked extends Contended {}
 
 /** What an error means where nothing can have been changed. */
-const ofRead = (error: unknown): DatabaseUnavailable | null => !reported(error) || PASSING.test(String(error.code)) ? unavailable(error) : null
+const ofRead = (error: unknown): DatabaseUnavailable | null => !reported(error) || PASSING.test(String(error.code)) ? new DatabaseUnavailable({ reason: reasonOf(error) }) : null
 
 /** What an error of a statement that changes something means; null: it is a bug. Retryability is decided here and nowhere else. */
 const ofWrite = (error: unknown): DatabaseUnavailable | UnknownOutcome | Contended | Taken | null => {
@@ -67,8 +68,15 @@ const ofWrite = (error: unknown): DatabaseUnavailable | UnknownOutcome | Contend
 
 // The pool says this of a queue that is too long; it says nothing of the server.
 const CROWDED = "timeout exceeded when trying to connect"
-// A connection that died while idle is noticed by its next statement; by then the pool has noticed the others.
-const AGAIN = { times: 1, schedule: Schedule.spaced("20 millis") }
+// Terminated by an operator or for being idle, cut by the network; and no slot free yet, as the server still clears away the
+// connections that were replaced. Not: refused, starting up, silent until a timeout. That is a database that is away, and
+// nobody is kept waiting for it.
+const GONE = /^(57P01|57P05|53300|ECONNRESET|EPIPE|Connection terminated unexpectedly)$/
+// Where one connection was lost all are replaced, so the second try has a new one; who lost that too was unlucky twice.
+const AGAIN = { times: 3, schedule: Schedule.spaced("20 millis") }
+
+/** Nothing was sent. */
+class NotConnected extends DatabaseUnavailable {}
 
 const open = ({ url, poolMax, newestCached }: PostgresOptions) =>
   Effect.gen(function*() {
@@ -77,10 +85,10 @@ const open = ({ url, poolMax, newestCached }: PostgresOptions) =>
     epochs.onChange((epoch) => log.warn("A new life of the database", { epoch }))
     const anotherServer: (() => void)[] = []
     const admit = newestCached === undefined ? admitByServer(() => anotherServer.forEach((listener) => listener())) : admitByEpoch(epochs, newestCached, log)
-    const admitted = new WeakMap<pg.ClientBase, Admitted>()
-    let reachable = true, refusal = ""
+    /** Of a connection: what was lost before it was made. */
+    const admitted = new WeakMap<pg.ClientBase, Admitted & { readonly after: number }>()
+    let reachable = true, refusal = "", losses = 0
     const seen = (now: boolean) => {
-      if (now) refusal = ""
       if (now !== reachable) (now ? log.info : log.error)(now ? "Postgres is back" : "Postgres cannot be reached")
       reachable = now
     }
@@ -90,29 +98,39 @@ const open = ({ url, poolMax, newestCached }: PostgresOptions) =>
       max: poolMax,
       connectionTimeoutMillis: 5_000,
       idleTimeoutMillis: 60_000,
+      // Where a dump was put in place under a running service, only a new connection notices that it is another life.
+      maxLifetimeSeconds: 60,
       keepAlive: true,
       // Waited for. A life of the database ends with its server, and so with the connection: compared once, it is of that life for good.
-      onConnect: async (client) => { admitted.set(client, await admit(client)) },
+      onConnect: async (client) => {
+        const life = await admit(client)
+        // Not where somebody else's statement is answered: that may be over a connection from before.
+        refusal = ""
+        admitted.set(client, { ...life, after: losses })
+      },
       // A server that is frozen, or behind a network that swallows everything, must not keep a request for ever.
       query_timeout: 12_000,
       // An acknowledged write is on disk, whatever the server or the role prefers. A repetition waits at most 2 s for its first attempt; nothing that a request does takes longer than the others.
       options: "-c synchronous_commit=on -c lock_timeout=2000 -c statement_timeout=10000 -c idle_in_transaction_session_timeout=30000 -c timezone=UTC"
     })
+    const asking = Semaphore.makeUnsafe(1)
     pool.on("error", (error) => {
+      losses++
       log.warn("A connection to Postgres was lost", { reason: error.message })
       // Known at once, not at the next request: hits have to say that they are all there is.
-      pool.query("select 1").then(() => seen(true), () => seen(false))
+      Effect.runFork(Effect.ignore(asking.withPermitsIfAvailable(1)(read({ name: "there", text: "select 1" }, []))))
     })
     // The pool listens to idle connections only. One that is lost while it is in use fails its statement; without a listener of its own it would end the process too.
     pool.on("connect", (client) => void client.on("error", () => undefined))
     yield* Effect.addFinalizer(() => Effect.promise(() => pool.end()))
 
-    const connect = Effect.tryPromise({
+    const connect = Effect.retry(Effect.tryPromise({
       try: async () => {
         for (;;) {
-          const client = await pool.connect()
-          if (admitted.get(client)!.stands()) return client
+          const client = await pool.connect(), { stands, after } = admitted.get(client)!
+          // What took one connection may have taken all, or leads elsewhere now; the pool notices of each one in its own time.
           // Of a life that is over: its server may be there still, and answer.
+          if (after === losses && stands()) return client
           client.release(true)
         }
       },
@@ -120,9 +138,9 @@ const open = ({ url, poolMax, newestCached }: PostgresOptions) =>
         const { message } = error as Error
         if (message !== CROWDED) seen(false)
         if (error instanceof ServerRefused && message !== refusal) log.error("A Postgres server is not used", { reason: refusal = message })
-        return unavailable(error)
+        return new NotConnected({ reason: reasonOf(error) })
       }
-    })
+    }), { ...AGAIN, while: ({ reason }) => GONE.test(reason) })
 
     /** Connections that nobody may use again: lost, or with a statement still under way. */
     const spoilt = new WeakSet<pg.PoolClient>()
@@ -142,6 +160,8 @@ const open = ({ url, poolMax, newestCached }: PostgresOptions) =>
           },
           catch: (error) => {
             if (!reported(error)) {
+              // Whatever else is sent over it, ROLLBACK too, fails as well; it is one loss.
+              if (!spoilt.has(client)) losses++
               seen(false)
               spoilt.add(client)
             }
@@ -155,9 +175,13 @@ const open = ({ url, poolMax, newestCached }: PostgresOptions) =>
       )
     const rowsOf = <E, R>(answer: Effect.Effect<{ readonly rows: Rows }, E, R>) => Effect.map(answer, ({ rows }) => rows)
     const plain = (text: string) => ({ name: text, text })
+    const read = (statement: Statement, values: Values) => Effect.retry(
+      rowsOf(on((client) => query(client, statement, values, ofRead))),
+      { ...AGAIN, while: (error) => !(error instanceof NotConnected) && GONE.test(error.reason) }
+    )
 
     return Postgres.of({
-      read: (statement, values) => Effect.retry(rowsOf(on((client) => query(client, statement, values, ofRead))), AGAIN),
+      read,
       // Once sent, a write is finished: a client that hangs up must not leave it half-known.
       write: (statement, values, epoch = 0) => Effect.uninterruptible(rowsOf(on((client) => {
         const isOfAnother = epoch > 0 && admitted.get(client)!.epoch > 0 && epoch !== admitted.get(client)!.epoch
@@ -171,13 +195,16 @@ const open = ({ url, poolMax, newestCached }: PostgresOptions) =>
             const result = yield* Effect.provideService(work, Connection, { pool, client, turn: Semaphore.makeUnsafe(1) })
             // Of a transaction that failed in between Postgres makes a ROLLBACK, and no error.
             const { command } = yield* query(client, plain("commit"), [], () => new UnknownOutcome())
-            return command === "COMMIT" ? result : yield* Effect.die(new Error("a transaction that had failed was committed"))
+            if (command !== "COMMIT") return yield* Effect.die(new Error("a transaction that had failed was committed"))
+            // Of a server whose life is over, as became known while it was under way: what it committed went with it, or not.
+            return admitted.get(client)!.stands() ? result : yield* new UnknownOutcome()
           }).pipe(Effect.onError(() => Effect.ignore(query(client, plain("rollback"), [], ofRead)))),
           release
         ),
       reachable: () => reachable,
       epochs,
       onAnotherServer: (listener) => void anotherServer.push(listener),
+      renew: () => void losses++,
       pool
     })
   })

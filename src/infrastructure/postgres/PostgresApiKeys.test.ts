@@ -99,6 +99,27 @@ test("keys stay valid while the database is away", async () => {
   expect(await keys.authenticate(text)).toMatchObject({ id })
 })
 
+// One that failed of something that Postgres is not expected to say was the last, and a revoked key stayed valid for as long as the process lived.
+test("what goes wrong in the schema for a moment ends no refresh: keys stay valid, and one that is revoked elsewhere is refused after the next", async () => {
+  const [one, other] = [await process(), await process()]
+  const { id, text } = await run(one.keys.create("outlived", ["catalog:read"]))
+  expect(await other.keys.authenticate(text)).toMatchObject({ id })
+  await one.pool.query("alter table api_keys rename to away")
+  try {
+    let released = 0
+    other.pool.on("release", () => released++)
+    expect(await other.keys.authenticate(`hf_${"c".repeat(12)}_${"x".repeat(40)}`)).toBeNull()
+    const before = released
+    // Without anybody's asking, and after the answer.
+    await eventually(() => released > before, { within: 20_000 })
+    expect(await other.keys.authenticate(text)).toMatchObject({ id })
+  } finally {
+    await one.pool.query("alter table away rename to api_keys")
+  }
+  expect(await run(one.keys.revoke(id))).toBe(true)
+  await eventually(async () => await other.keys.authenticate(text) === null, { within: 20_000 })
+})
+
 test("the bootstrap key and dev have every scope where they are allowed", async () => {
   const bootstrapKey = "bootstrap-".repeat(4)
   const { keys } = await process({ bootstrapKey, devKey: true })

@@ -46,13 +46,13 @@ export const layerPostgresApiKeys = ({ bootstrapKey, devKey }: ApiKeyOptions) =>
     let principals = new Map(fixed)
 
     const oneAtATime = Semaphore.withPermits(yield* Semaphore.make(1), 1)
-    // One after the other, so that what was read earlier never replaces what was read later. While the database is away the old ones stay.
-    const refresh = oneAtATime(Effect.ignore(Effect.map(
+    // One after the other, so that what was read earlier never replaces what was read later. While the database is away, or its schema, the old ones stay.
+    const refresh = Effect.asVoid(oneAtATime(Effect.exit(Effect.map(
       postgres.read({ name: "keys.principals", text: "select id, scopes, encode(secret_hash, 'hex') as digest from api_keys where revoked_at is null" }, []),
       (rows) => {
         principals = new Map([...fixed, ...rows.map((row): [string, Principal] => [row["digest"], { id: row["id"], scopes: new Set(row["scopes"]) }])])
       }
-    )))
+    ))))
     yield* refresh
     yield* Effect.forkScoped(Effect.forever(Effect.delay(refresh, "5 seconds")))
 

@@ -1,6 +1,7 @@
 import { Effect, Layer } from "effect"
 import { ErasureRecords } from "../../domain/erasure/ErasureRecords.ts"
 import type { Kind } from "../../domain/Kind.ts"
+import { DatabaseUnavailable, UnknownOutcome } from "../../domain/ledger/Ledger.ts"
 import { tableOf } from "./columns.ts"
 import { Postgres } from "./Postgres.ts"
 
@@ -11,7 +12,7 @@ export const layerPostgresErasures = Layer.effect(ErasureRecords, Effect.map(Pos
 
   const find = (kind: Kind, id: string) =>
     // json keeps the text as it was written.
-    Effect.map(ask(kind, "certificate", `select certificate::text from ${tableOf(kind)} where id = $1`, [id]), ([columns]) => columns!["certificate"] as string | null)
+    Effect.map(ask(kind, "certificate", `select certificate::text from ${tableOf(kind)} where id = $1`, [id]), ([columns]) => (columns?.["certificate"] ?? null) as string | null)
 
   return ErasureRecords.of({
     pending: (kind, olderThanSeconds, limit) => Effect.map(
@@ -21,13 +22,18 @@ export const layerPostgresErasures = Layer.effect(ErasureRecords, Effect.map(Pos
         order by turn limit $2`, [olderThanSeconds, limit]),
       (rows) => rows.map((columns) => columns["id"] as string)
     ),
-    keep: Effect.fnUntraced(function*(kind, id, certificate, finished) {
+    keep: Effect.fnUntraced(function*(kind, id, certificate, finished, epoch) {
       const owed = finished
         ? `delete from unfinished_erasures where kind = '${kind.name}' and entity_id = $1`
-        : `insert into unfinished_erasures (kind, entity_id) values ('${kind.name}', $1) on conflict do nothing`
-      yield* ask(kind, finished ? "certify" : "certify with a rest", `with owed as (${owed})
-        update ${tableOf(kind)} set certificate = $2::text::json where id = $1 and certificate is null`, [id, certificate])
-      return (yield* find(kind, id))!
+        : `insert into unfinished_erasures (kind, entity_id) select '${kind.name}', id from ${tableOf(kind)} where id = $1 and deleted_at is not null on conflict do nothing`
+      const name = `${tableOf(kind)}.${finished ? "certify" : "certify with a rest"}`
+      yield* Effect.catchTags(postgres.write({ name, text: `with owed as (${owed})
+        update ${tableOf(kind)} set certificate = $2::text::json where id = $1 and certificate is null and deleted_at is not null` }, [id, certificate], epoch), {
+        Contended: () => Effect.fail(new DatabaseUnavailable({ reason: "others hold the row" })),
+        Taken: Effect.die
+      })
+      // The tombstone was of a life of the database that is over.
+      return (yield* find(kind, id)) ?? (yield* new UnknownOutcome())
     }),
     find
   })

@@ -150,10 +150,10 @@ test("a kept answer is found by its key, with what it takes to say it again", as
 })
 
 test("a change that changes nothing keeps its key alone, once, and for its version", async () => {
-  const { id } = await created(), of = key()
-  expect(await run(ledger.keep(product, id, 2, of))).toBe(false)
-  expect(await run(ledger.keep(product, id, 1, of))).toBe(true)
-  expect(await run(ledger.keep(product, id, 1, of))).toBe(false)
+  const { id, committed: { row: { epoch } } } = await created(), of = key()
+  expect(await run(ledger.keep(product, id, 2, of, epoch))).toBe(false)
+  expect(await run(ledger.keep(product, id, 1, of, epoch))).toBe(true)
+  expect(await run(ledger.keep(product, id, 1, of, epoch))).toBe(false)
   expect((await load(id, of)).kept).toMatchObject({ status: 200, id, version: 1, items: [] })
   expect(await events()).toHaveLength(1)
 })
@@ -333,18 +333,22 @@ test("a database that cannot be reached is said to be away, and to be back; the 
   const target = new URL(url), proxy = await startProxy({ host: target.hostname, port: Number(target.port) })
   undo.push(proxy.stop)
   target.host = `127.0.0.1:${proxy.port}`
-  const { ledger: far, postgres: behind } = await open({ url: target.href, poolMax: 3 }, undo)
+  // The commit below waits for its lock as long as the test wants it to.
+  target.searchParams.set("options", "-c lock_timeout=30000")
+  const { ledger: far } = await open({ url: target.href, poolMax: 3 }, undo)
   const { change, id } = await created(), client = await other()
   await client.query("begin")
   await client.query("select from products where id = $1 for update", [id])
   // One in the middle of a statement, and one between the statements of a transaction.
   const cutOff = changeOf(change, "Cut off", { key: key() }), waiting = failing(far.commit(cutOff))
-  let proceed = () => {}
+  let proceed = () => {}, isBetween = false
   const pause = new Promise<void>((resolve) => void (proceed = resolve))
-  const between = failing(far.alone([{ kind: product, id: randomUUID() }], Effect.promise(() => pause)))
-  await eventually(() => behind.pool.totalCount === 2)
+  const between = failing(far.alone([{ kind: product, id: randomUUID() }], Effect.promise(() => {
+    isBetween = true
+    return pause
+  })))
+  await eventually(() => isBetween, { within: 20_000 })
   await eventually(async () => (await postgres.pool.query("select from pg_locks where pid in (select pid from pg_stat_activity where datname = current_database()) and not granted")).rowCount === 1)
-  await eventually(async () => (await postgres.pool.query("select from pg_locks where pid in (select pid from pg_stat_activity where datname = current_database()) and locktype = 'advisory' and granted")).rowCount === 1)
   await proxy.cut()
   proceed()
   expect(await waiting).toMatchObject({ _tag: "UnknownOutcome" })

@@ -1,6 +1,5 @@
 import { Context, Effect, Layer } from "effect"
 import { Keyspace } from "../../domain/cache/Keyspace.ts"
-import type { Kind } from "../../domain/Kind.ts"
 import { DatabaseUnavailable, Ledger, UnknownOutcome } from "../../domain/ledger/Ledger.ts"
 import type { Batch, Cause, Change, Committed, Contended, EntityName, IdempotencyKey, KeptAnswer, Row, Taken } from "../../domain/ledger/Ledger.ts"
 import { durable, parseSnapshot } from "../../domain/ledger/Snapshot.ts"
@@ -8,7 +7,8 @@ import { columnOf, columnsOf, remainsOf, rowOf, tableOf, valuesOf } from "./colu
 import { jointCommits } from "./jointCommit.ts"
 import { Deadlocked, Postgres } from "./Postgres.ts"
 import type { Columns, Statement, Values } from "./Postgres.ts"
-import { EPOCH, LAST, statementsOf } from "./statements.ts"
+import { listBy, rowsBy, statementsByKind } from "./readings.ts"
+import { EPOCH, LAST } from "./statements.ts"
 
 const keptOf = (columns: Columns): KeptAnswer | null => columns["kept_request"] === null ? null : {
   request: columns["kept_request"],
@@ -68,14 +68,7 @@ export const layerPostgresLedger = Layer.effect(Ledger, Effect.gen(function*() {
   /** What such a server wrote went with it, or not: the same idempotency key finds out. */
   const write = (statement: Statement, values: Values, epoch?: number) =>
     Effect.filterOrFail(postgres.write(statement, values, epoch), isNow, () => new UnknownOutcome())
-  const made = new Map<string, ReturnType<typeof statementsOf>>()
-  const statements = (kind: Kind) => {
-    const known = made.get(kind.name)
-    if (known !== undefined) return known
-    const fresh = statementsOf(kind)
-    made.set(kind.name, fresh)
-    return fresh
-  }
+  const statements = statementsByKind(), rowsNow = rowsBy(ask, statements)
   const joint = jointCommits(keyspace.partitionOf)
 
   let clock = { readAt: -MINUTE, ahead: 0 }
@@ -125,8 +118,8 @@ export const layerPostgresLedger = Layer.effect(Ledger, Effect.gen(function*() {
     // Two who give each other a unique value wait for each other in a circle. Who is taken out of it did nothing, and may look again.
     commit: (change) => Effect.catchIf(commit(change), (error) => error instanceof Deadlocked, () =>
       Effect.flatMap(Alone, (alone) => Effect.as(alone ? postgres.write(LOOKS_AGAIN, []) : Effect.void, null))),
-    keep: (kind, id, version, key) =>
-      Effect.map(postgres.write(statements(kind).keep, [id, version, key.digest, key.request]), (rows) => rows.length > 0),
+    keep: (kind, id, version, key, epoch) =>
+      Effect.map(write(statements(kind).keep, [id, version, key.digest, key.request], epoch), (rows) => rows.length > 0),
     // The unique value of a batch's item is left out, never an error.
     commitBatch: (batch) => Effect.catchTag(commitBatch(batch), "Taken", Effect.die),
     alone: (entities, work) =>
@@ -136,24 +129,17 @@ export const layerPostgresLedger = Layer.effect(Ledger, Effect.gen(function*() {
       )),
     rows: (kind, ids) => Effect.suspend(() => {
       const began = performance.now()
-      return Effect.map(ask(statements(kind).rows, [ids]), (found) => {
+      return Effect.map(rowsNow(kind, ids), ({ now, epoch, rows }) => {
         // The database read its clock after the question was sent, so this is never too little.
-        clock = { readAt: began, ahead: Number(found[0]!["now"]) - began }
-        return {
-          epoch: Number(found[0]!["epoch"]),
-          rows: new Map(found.filter((columns) => columns["id"] !== null).map((columns) => [columns["id"] as string, rowOf(kind, columns)]))
-        }
+        clock = { readAt: began, ahead: now - began }
+        return { epoch, rows }
       })
     }),
     find: (kind, column, value) =>
       Effect.map(postgres.read(statements(kind).find(columnOf(column)), [value]), ([columns]) => columns === undefined ? null : columns["id"] as string),
     everyId: (kind, after, limit) =>
       Effect.map(postgres.read(statements(kind).everyId, [after, limit]), (rows) => rows.map((columns) => columns["id"] as string)),
-    list: (kind, { after, limit, where }) => {
-      const filters = Object.keys(where)
-      return Effect.map(postgres.read(statements(kind).list(filters), [after, limit, ...filters.map((field) => where[field])]),
-        (rows) => rows.map((columns) => columns["id"] as string))
-    },
+    list: listBy(postgres.read, statements),
     reachable: postgres.reachable,
     clock: () => performance.now() - clock.readAt > MINUTE ? Infinity : performance.now() + clock.ahead,
     snapshot: Effect.map(

@@ -6,6 +6,7 @@ import { durable, formatSnapshot, parseSnapshot } from "../../domain/ledger/Snap
 import { EPOCH, LAST, PRUNED } from "./statements.ts"
 import { Postgres } from "./Postgres.ts"
 import type { Columns } from "./Postgres.ts"
+import type { Read } from "./readings.ts"
 
 // `order by o.xid`, never the output column: as text "999" comes after "1000".
 /** A lag of more records is told as so many. */
@@ -52,6 +53,20 @@ const pendingOf = (columns: Columns): Pending => ({
   recordedAt: Number(columns["recorded"])
 })
 
+/** What a replica answers too. */
+export const historiesBy = (read: Read): Pick<Outbox["Service"], "history" | "pruned"> => ({
+  history: (kind, id, after, upTo, limit) =>
+    Effect.map(read({
+      name: "history",
+      text: `select ${RECORDED} from outbox o where o.kind = $1 and o.entity_id = $2 and o.version_id > $3 and o.version_id <= $4
+          order by o.version_id limit $5`
+    }, [kind.name, id, after, upTo, limit]), (rows) => rows.map(recordedOf)),
+  pruned: Effect.map(
+    read({ name: "pruned", text: "select p.epoch, p.xid, p.seq from pruned_events p order by p.epoch desc, p.xid desc, p.seq desc limit 1" }, []),
+    ([columns]) => columns === undefined ? null : positionOf(columns)
+  )
+})
+
 export const layerPostgresOutbox = Layer.effect(Outbox, Effect.gen(function*() {
   const postgres = yield* Postgres
   return Outbox.of({
@@ -65,12 +80,7 @@ export const layerPostgresOutbox = Layer.effect(Outbox, Effect.gen(function*() {
         // Append may run its branches in any order: first what was open, then what is new, each as it is ordered.
         pending: rows.filter((columns) => columns["xid"] !== null).sort(byTransaction).map(pendingOf).slice(0, limit)
       })),
-    history: (kind, id, after, upTo, limit) =>
-      Effect.map(postgres.read({
-        name: "history",
-        text: `select ${RECORDED} from outbox o where o.kind = $1 and o.entity_id = $2 and o.version_id > $3 and o.version_id <= $4
-          order by o.version_id limit $5`
-      }, [kind.name, id, after, upTo, limit]), (rows) => rows.map(recordedOf)),
+    ...historiesBy(postgres.read),
     first: (kind, ids) =>
       Effect.map(postgres.read({
         name: "first",
@@ -90,10 +100,6 @@ export const layerPostgresOutbox = Layer.effect(Outbox, Effect.gen(function*() {
             where (p.epoch, p.xid, p.seq) > ($1::bigint, $2::xid8, $3::bigint) limit 1)`
       }, [after.epoch, String(after.transaction), after.sequence, kinds, limit]), (rows) =>
         rows.some((columns) => columns["pruned"]) ? Effect.fail(new HistoryPruned()) : Effect.succeed(rows.map(recordedOf))),
-    pruned: Effect.map(
-      postgres.read({ name: "pruned", text: "select p.epoch, p.xid, p.seq from pruned_events p order by p.epoch desc, p.xid desc, p.seq desc limit 1" }, []),
-      ([columns]) => columns === undefined ? null : positionOf(columns)
-    ),
     end: Effect.map(
       postgres.read({ name: "end", text: `select ${EPOCH} as epoch, pg_current_snapshot()::text as snapshot, ${LAST} as last` }, []),
       ([columns]) => {

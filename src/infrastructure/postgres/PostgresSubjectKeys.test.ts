@@ -152,6 +152,21 @@ test("a key that was asked for before another went, and came after it, is handed
   expect(await run(keys.find(person))).toBeNull()
 })
 
+test("when kept keys are forgotten, so is the way there: nothing is asked over a connection from before, whose server may be there still", async () => {
+  const { url, query } = await freshDatabase(), { keys } = await open(url), person = randomUUID()
+  const connected = async (): Promise<number[]> => (await query("select pid from pg_stat_activity where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()")).map(({ pid }) => pid)
+  await run(keys.make(person))
+  const before = await connected()
+  expect(before.length).toBeGreaterThan(0)
+  await query("delete from subject_keys")
+  expect(await run(keys.find(person))).not.toBeNull()
+  keys.forget()
+  expect(await run(keys.find(person))).toBeNull()
+  const after = await connected()
+  await eventually(async () => expect((await connected()).filter((pid) => before.includes(pid))).toEqual([]), { within: 10_000 })
+  expect(after.filter((pid) => !before.includes(pid))).not.toEqual([])
+})
+
 test("a key is made for good also inside a transaction of the data that is rolled back", async () => {
   const { url } = await freshDatabase(), { keys } = await open(url), person = randomUUID()
   const runtime = ManagedRuntime.make(Layer.provide(Postgres.layer({ url, poolMax: 1 }), Layer.succeed(Log, keptLog().log)))

@@ -99,7 +99,11 @@ const make = ({ apart, keptMilliseconds = 60_000, most = 10_000 }: PostgresSubje
       isErased: (subject) => Effect.map(ask({ name: "subject keys.erased", text: "select from erased_subjects where subject = $1" }, [subject]), ({ length }) => length > 0),
       discard: (subject) => forgetting(subject, { name: "subject keys.discard", text: "delete from subject_keys where subject = $1" }),
       destroy: (subject) => forgetting(subject, { name: "subject keys.destroy", text: "select destroy_subject_key($1)" }),
-      forget: kept.dropAll,
+      // What was kept, and the way there: to the server of before, where that is there still.
+      forget: () => {
+        kept.dropAll()
+        postgres.renew()
+      },
       erased: (after, limit) => Effect.map(
         ask({
           name: "subject keys.list",

@@ -35,19 +35,26 @@ export const layerPostgresVerificationRuns = Layer.effect(VerificationRuns, Effe
   return VerificationRuns.of({
     start: Effect.fnUntraced(function*({ work, kind, sample, repair, reason, actor }) {
       const id = identifiers.id()
-      yield* ask("start", `insert into verifications (id, work, kind, sample, repair, reason, actor, epoch)
-        values ($1, $2, $3, $4, $5, $6, $7, ${EPOCH}) on conflict do nothing`, [id, work, kind, sample, repair, reason, actor])
-      // Where it was not put in, that of the epoch stands there.
-      return (yield* one("started", "v.id = $1 or ($2 = 'epoch' and v.reason = 'epoch') order by v.id = $1 desc, v.epoch desc", [id, reason]))!
+      // Two at the same moment may each make one, which does no harm.
+      const [answer] = yield* ask("start", `with standing as (select v.id from verifications v
+          where v.finished_at is null and v.started_at is null and v.work = $2 and v.kind is not distinct from $3 and v.sample = $4 and v.repair = $5 and v.reason = $6 and v.epoch = ${EPOCH}
+          order by v.asked_at, v.id limit 1),
+        made as (insert into verifications (id, work, kind, sample, repair, reason, actor, epoch)
+          select $1::uuid, $2, $3, $4, $5, $6, $7, ${EPOCH} where not exists (select from standing) on conflict do nothing returning id)
+        select id from standing union all select id from made`, [id, work, kind, sample, repair, reason, actor])
+      // Where it was not put in, that of the epoch stands there, or what was asked before the connection died.
+      return (yield* one("started", "v.id = $1 or ($2 = 'epoch' and v.reason = 'epoch') order by v.id = $1 desc, v.epoch desc", [answer?.["id"] ?? id, reason]))!
     }),
     startOfEpoch: Effect.suspend(() => Effect.asVoid(ask("start of epoch", `insert into verifications (id, work, sample, repair, reason, actor, epoch)
       select $1, 'verification', 1, true, 'epoch', 'holdfast', e.epoch from (select max(epoch) as epoch, count(*) as lives from database_epochs) e
       where e.lives > 1 and not exists (select from verifications v where v.reason = 'epoch' and v.epoch = e.epoch) on conflict do nothing`, [identifiers.id()]))),
     find: (id) => one("find", "v.id = $1", [id]),
-    next: one("next", "v.finished_at is null order by v.asked_at, v.id"),
+    next: (kinds, withCache) => one("next", `v.finished_at is null and coalesce(v.kind = any($1::text[]), true) and coalesce(v.at_kind = any($1::text[]), true)
+      and ($2 or v.work = 'rows') order by v.reason = 'epoch' desc, v.asked_at, v.id`, [kinds, withCache]),
+    begin: ({ id }) => Effect.asVoid(ask("begin", "update verifications set started_at = clock_timestamp() where id = $1 and started_at is null", [id])),
     last: one("last", "v.work = 'verification' and v.finished_at is not null order by v.finished_at desc"),
     move: ({ id, moves }, place, tally) => Effect.asVoid(ask("move", `update verifications set moves = moves + 1, at_kind = $3, at_id = $4, tally = $5::json,
-        started_at = coalesce(started_at, clock_timestamp()), finished_at = case when $3::text is null then clock_timestamp() end
+        finished_at = case when $3::text is null then clock_timestamp() end
       where id = $1 and moves = $2 and finished_at is null`, [id, moves, place?.kind ?? null, place?.after ?? null, JSON.stringify(tally)]))
   })
 }))

@@ -4,19 +4,23 @@ import { expect, inject, test } from "vitest"
 import { startCluster } from "../../../test/support/clusters.ts"
 import type { Cluster } from "../../../test/support/clusters.ts"
 import { eventually } from "../../../test/support/eventually.ts"
+import { newKey } from "../../../test/support/ledgers.ts"
+import { registering, tombstoning } from "../../../test/support/requests.ts"
 import { afterwards, behindProxy, creating, failing, keptLog, openServices, renaming, run } from "../../../test/support/services.ts"
 import type { Services } from "../../../test/support/services.ts"
 import { Cache } from "../../domain/cache/Cache.ts"
 import { CacheAccess } from "../../domain/cache/CacheAccess.ts"
 import { Keyspace } from "../../domain/cache/Keyspace.ts"
 import { Commands } from "../../domain/Commands.ts"
+import { Erasure } from "../../domain/erasure/Erasure.ts"
 import { product } from "../../domain/kinds/product.ts"
 import { Epochs } from "../../domain/ledger/Epochs.ts"
 import { Ledger } from "../../domain/ledger/Ledger.ts"
 import { formatPosition } from "../../domain/ledger/Position.ts"
 import { Outbox } from "../../domain/ledger/Outbox.ts"
 import { Log } from "../../domain/observe/Log.ts"
-import { ANY, Queries } from "../../domain/Queries.ts"
+import { ANY } from "../../domain/Freshness.ts"
+import { Queries } from "../../domain/Queries.ts"
 import { SubjectKeys } from "../../domain/secrets/SubjectKeys.ts"
 import { layerFileKeyring } from "../crypto/FileKeyring.ts"
 import { readKeyring } from "../crypto/keyringFile.ts"
@@ -43,19 +47,26 @@ const fork = async () => {
   await after.promote()
 }
 /** Everything new goes there, and connections that are idle are lost. Those at work stay. */
-const lead = async (from: Cluster, to: Cluster) => {
+const lead = async (from: Cluster, to: Cluster, which = "true") => {
   network.redirect(to.port)
   await from.query("select pg_stat_clear_snapshot()")
-  await from.query("select pg_terminate_backend(pid) from pg_stat_activity where state = 'idle' and pid <> pg_backend_pid() and datname = current_database()")
+  await from.query(`select pg_terminate_backend(pid) from pg_stat_activity where state = 'idle' and pid <> pg_backend_pid() and datname = current_database() and ${which}`)
 }
+/** The same, with nobody left behind, until it is so. One who was just connecting, or at work, is found by the next try. */
+const leadAll = (from: Cluster, to: Cluster, until: () => Promise<unknown>) => eventually(async () => {
+  network.redirect(to.port)
+  await from.query("select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and datname = current_database()")
+  await until()
+}, { within: 15_000 })
 const knows = (services: Services, epoch: number) => eventually(() => services.get(Epochs).newest() > epoch, { within: 10_000 })
 /** So many statements wait for a lock. In a transaction the activity of the others stands still; their locks do not. */
 const waiting = (server: Cluster, count: number) => eventually(async () => (await server.query("select from pg_locks where not granted")).length === count)
-const messages = ({ lines }: Pick<Services, "lines">) => lines.map(({ message }) => message)
+/** How often it was said of the pool of the data; that of the persons' keys says it for itself. */
+const refusals = ({ lines }: Pick<Services, "lines">) => lines.filter(({ message, fields }) => message === "A Postgres server is not used" && fields["database"] === undefined).length
 
 test("what a server whose life is over still answers is not used, and what it still committed is of unknown outcome", async () => {
   const { services, commands, id } = await servers(), ledger = services.get(Ledger), queries = services.get(Queries)
-  const { epoch } = await run(ledger.snapshot)
+  const { epoch } = await run(ledger.snapshot), { id: unchanged } = await run(commands.create(creating()))
   await fork()
   const written = (await run(ledger.rows(product, [id]))).rows.get(id)!
   expect(ledger.clock()).toBeLessThan(Infinity)
@@ -70,7 +81,8 @@ test("what a server whose life is over still answers is not used, and what it st
     kind: product, id, expected: 1, event: { type: "ProductChanged", data: { name: "Torch" } }, before: written.state, after: { ...written.state!, name: "Torch" },
     key: null, status: 200, cause, also: [], holds: [], owed: false
   }))
-  await waiting(before, 4)
+  const keeping = failing(ledger.keep(product, unchanged, 1, newKey(), epoch))
+  await waiting(before, 5)
   await lead(before, after)
   // Nothing else needs a new connection at the moment.
   const noticed = run(Effect.ignore(ledger.snapshot))
@@ -82,7 +94,7 @@ test("what a server whose life is over still answers is not used, and what it st
   await before.query("commit")
   expect(await reading).toMatchObject({ _tag: "DatabaseUnavailable", reason: "a new life of the database began meanwhile" })
   for (const late of [await joined, await alone]) expect(late).toMatchObject({ _tag: "DatabaseUnavailable" })
-  expect(await changing).toMatchObject({ _tag: "UnknownOutcome" })
+  for (const late of [await changing, await keeping]) expect(late).toMatchObject({ _tag: "UnknownOutcome" })
   // It was committed, there.
   expect((await before.query("select version_id from products where id = $1", [id]))[0].version_id).toBe("2")
   expect((await queries.read(product, id, ANY)).entry).toMatchObject({ version: 1, epoch: services.get(Epochs).newest() })
@@ -102,6 +114,9 @@ test("nothing is committed on what was read in a life that is over, though the v
   }))
   await run(commands.change(renaming(id, "of the new life", {})))
   expect(await late("decided before", lost.epoch)).toBeNull()
+  // Nor is "it changed nothing" said for good of what was lost.
+  const keep = (epoch: number) => run(ledger.keep(product, id, 2, newKey(), epoch))
+  expect([await keep(lost.epoch), await keep(services.get(Epochs).newest())]).toEqual([false, true])
   const { row } = (await late("decided now", services.get(Epochs).newest()))!
   expect(row).toMatchObject({ version: 3, epoch: services.get(Epochs).newest() })
 }, 40_000)
@@ -109,10 +124,10 @@ test("nothing is committed on what was read in a life that is over, though the v
 test("a server that is in recovery, or of a life that is over, is refused, and that is said once", async () => {
   const { services, id } = await servers(), ledger = services.get(Ledger), { epoch } = await run(ledger.snapshot)
   const replica = await before.replica(before.port)
-  await lead(before, replica)
-  await eventually(() => expect(messages(services)).toContain("A Postgres server is not used"), { within: 10_000 })
-  for (let n = 0; n < 3; n++) expect(await failing(ledger.snapshot)).toMatchObject({ _tag: "DatabaseUnavailable", reason: expect.stringContaining("recovery") })
-  expect(messages(services).filter((message) => message === "A Postgres server is not used")).toHaveLength(1)
+  const refused = async (why: string) => expect(await failing(ledger.snapshot)).toMatchObject({ _tag: "DatabaseUnavailable", reason: expect.stringContaining(why) })
+  await leadAll(before, replica, () => refused("recovery"))
+  for (let n = 0; n < 3; n++) await refused("recovery")
+  expect(refusals(services)).toBe(1)
   // So is it by those who keep no lives.
   const tool = ManagedRuntime.make(Postgres.layer({ url: replica.url, poolMax: 1 }).pipe(Layer.provide(Layer.succeed(Log, keptLog().log))))
   afterwards(() => tool.dispose())
@@ -123,11 +138,9 @@ test("a server that is in recovery, or of a life that is over, is refused, and t
   await eventually(async () => (await run(ledger.rows(product, [id]))).rows.has(id), { within: 10_000 })
   expect(services.get(Epochs).newest()).toBeGreaterThan(epoch)
   // Back by mistake: the old one is there, whole, and writable.
-  await lead(replica, before)
-  await eventually(async () => expect(await failing(ledger.snapshot)).toMatchObject({ reason: expect.stringContaining("life of the database that is over") }), { within: 10_000 })
-  expect(messages(services).filter((message) => message === "A Postgres server is not used")).toHaveLength(2)
-  await lead(before, replica)
-  await eventually(() => run(ledger.snapshot), { within: 10_000 })
+  await leadAll(replica, before, () => refused("life of the database that is over"))
+  expect(refusals(services)).toBe(2)
+  await leadAll(before, replica, () => run(ledger.snapshot))
 }, 40_000)
 
 test("of a person's key that only the lost timeline had, nothing is kept; where the keys are apart too", async () => {
@@ -147,6 +160,28 @@ test("of a person's key that only the lost timeline had, nothing is kept; where 
   await eventually(async () => expect(await run(beside.find(person))).toBeNull(), { within: 10_000 })
   await eventually(async () => expect(await run(apart.find(other))).toBeNull(), { within: 10_000 })
 }, 40_000)
+
+// Their pool had lost nothing, and went on asking a server whose data nobody used any more.
+test("where only the pool of the data has lost its connections, the keys of persons are asked of the new life's server too", async () => {
+  const { services, commands } = await servers(), keys = services.get(SubjectKeys), { epoch } = await run(services.get(Ledger).snapshot)
+  const { id: old } = await run(commands.create(registering()))
+  await fork()
+  const ofKeys = "(query like '%subject_key%' or query like '%erased_subjects%')"
+  // The latest statement on its connection is one of theirs.
+  expect(await run(keys.find(randomUUID()))).toBeNull()
+  await lead(before, after, `not ${ofKeys}`)
+  const noticed = run(Effect.ignore(services.get(Ledger).snapshot))
+  await knows(services, epoch)
+  await noticed
+  await before.query("select pg_stat_clear_snapshot()")
+  expect(await before.query(`select from pg_stat_activity where ${ofKeys} and pid <> pg_backend_pid() and datname = current_database()`)).not.toEqual([])
+  const { id, token } = await run(commands.create(registering()))
+  expect(token.epoch).toBe(services.get(Epochs).newest())
+  expect(await after.query("select (select count(*)::int from customers where id = $1) as persons, (select count(*)::int from subject_keys where subject = $1) as keys", [id])).toEqual([{ persons: 1, keys: 1 }])
+  expect(await run(services.get(Erasure).erase(tombstoning(old)))).toMatchObject({ status: 200 })
+  expect(await after.query(`select certificate is not null as certificate, (select count(*)::int from subject_keys where subject = id) as keys,
+    (select count(*)::int from erased_subjects where subject = id) as erased from customers where id = $1`, [old])).toEqual([{ certificate: true, keys: 0, erased: 1 }])
+}, 60_000)
 
 test("a dump in a new cluster, whose transactions begin far below, goes on: the feed by epoch first, and an entry of before is none", async () => {
   const { services, commands, id } = await servers()

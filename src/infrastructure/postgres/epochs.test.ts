@@ -5,17 +5,24 @@ import { expect, test } from "vitest"
 import { administer, databaseUrl } from "../../../test/support/administer.ts"
 import { createDatabase, dropDatabase } from "../../../test/support/database.ts"
 import { eventually } from "../../../test/support/eventually.ts"
-import { afterwards, creating, freshDatabase, freshRedis, openServices, renaming, run } from "../../../test/support/services.ts"
+import { afterwards, creating, freshDatabase, freshRedis, keptLog, openServices, renaming, run } from "../../../test/support/services.ts"
 import { Cache } from "../../domain/cache/Cache.ts"
 import { CacheAccess } from "../../domain/cache/CacheAccess.ts"
 import { formatCheckpoint } from "../../domain/cache/Checkpoint.ts"
+import { Entries } from "../../domain/cache/Entries.ts"
+import { entryOf } from "../../domain/cache/Entry.ts"
+import { Keyspace } from "../../domain/cache/Keyspace.ts"
 import { newestEpoch } from "../../domain/cache/newestEpoch.ts"
 import { Commands } from "../../domain/Commands.ts"
+import { ANY } from "../../domain/Freshness.ts"
 import { product } from "../../domain/kinds/product.ts"
-import { Epochs } from "../../domain/ledger/Epochs.ts"
+import { Epochs, knownEpochs } from "../../domain/ledger/Epochs.ts"
 import { Ledger } from "../../domain/ledger/Ledger.ts"
+import { Queries } from "../../domain/Queries.ts"
 import { SubjectKeys } from "../../domain/secrets/SubjectKeys.ts"
 import { holdfast } from "../../cli/holdfast.ts"
+import { admitByEpoch } from "./epochs.ts"
+import { Postgres } from "./Postgres.ts"
 
 const NOBODY = "redis://127.0.0.1:1"
 
@@ -84,6 +91,15 @@ test("its number is more than every number in the table and in the cache's check
   expect((await epochsIn(ahead)).at(-1)).toBe(known + 1)
 })
 
+test("nor is it less than the process has seen, of a database that this one knows nothing of", async () => {
+  const copy = await restored(await original()), epochs = knownEpochs(), known = Date.now() + 3_600_000, { log } = keptLog()
+  const client = new pg.Client({ connectionString: copy.url })
+  await client.connect()
+  afterwards(() => client.end())
+  epochs.seen(known)
+  expect(await admitByEpoch(epochs, async () => null, log)(client)).toMatchObject({ epoch: known + 1 })
+})
+
 test("with the cache away the clock has to do, and that is said", async () => {
   const copy = await restored(await original())
   const services = await openServices({ database: copy.url, redis: NOBODY })
@@ -103,6 +119,27 @@ test("a database that was not migrated is refused for that", async () => {
   const url = await createDatabase()
   afterwards(() => dropDatabase(url))
   await expect(openServices({ database: url })).rejects.toMatchObject({ _tag: "SchemaRefused", message: expect.stringContaining("Run `npm run migrate`") })
+})
+
+// A connection that knows no epoch is of no life that the process knows: it was made again and again, for as long as anybody waited.
+test("a database that has its schema no more is refused for that at once, and used as soon as it has it back", async () => {
+  const database = await freshDatabase(), services = await openServices({ database: database.url, environment: { DATABASE_POOL_MAX: "4" } })
+  const create = services.get(Commands).create
+  await run(create(creating()))
+  await database.query("alter function current_epoch() rename to current_epoch_away")
+  const bringBack = () => database.query("alter function current_epoch_away() rename to current_epoch")
+  afterwards(() => bringBack().catch(() => undefined))
+  await database.query("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()")
+  // A read may still be answered by a connection that ends only now.
+  await eventually(async () => expect(await run(Effect.flip(services.get(Ledger).rows(product, [])))).toMatchObject({ _tag: "DatabaseUnavailable" }), { within: 20_000 })
+  let usable = 0
+  services.get(Postgres).pool.on("connect", () => usable++)
+  for (let n = 0; n < 10; n++) await expect(run(create(creating()))).rejects.toMatchObject({ _tag: "DatabaseUnavailable", reason: "the database has not the schema of Holdfast any more" })
+  expect(usable).toBe(0)
+  expect(services.lines).toContainEqual(expect.objectContaining({ message: "A Postgres server is not used", fields: { reason: "the database has not the schema of Holdfast any more" } }))
+  await bringBack()
+  expect(await run(create(creating()))).toMatchObject({ version: 1 })
+  expect(usable).toBeGreaterThan(0)
 })
 
 /** The command line; answers when it is over. */
@@ -156,6 +193,35 @@ test("it is more than the cache knows, and every process hears of it from its ne
   expect(await epochNew(database.url, redis.url)).toMatchObject({ code: 0 })
   await run(Effect.ignore(services.get(Ledger).snapshot))
   expect(heard).toHaveLength(1)
+})
+
+// It had heard of no change of epoch, and took what a cache brought back that was restored from before the purge.
+test("a process that was started in a new life refuses the entries of the old one from the start", async () => {
+  const database = await freshDatabase(), open = () => openServices({ database: database.url }), before = await open()
+  const { id } = await run(before.get(Commands).create(creating({ name: "of the life before" })))
+  const row = (await run(before.get(Ledger).rows(product, [id]))).rows.get(id)!, old = before.get(Entries).write(product, id, entryOf(product, row))
+  const [{ epoch }] = await database.query("select begin_epoch(0, true) as epoch")
+  await database.query("update products set name = 'of this life' where id = $1", [id])
+  const fresh = await open(), cache = fresh.get(Cache), key = fresh.get(Keyspace).keyOf("product", id)
+  expect(fresh.get(Epochs).newest()).toBe(Number(epoch))
+  await cache.lease([key], "put back")
+  expect(await cache.store([{ key, value: old, lease: "put back", ttlMilliseconds: 60_000 }])).toEqual(["stored"])
+  expect(fresh.get(Entries).open(product, id, old)).toMatchObject({ version: 1 })
+  const read = async () => {
+    const { entry, source } = await fresh.get(Queries).read(product, id, ANY)
+    return { name: JSON.parse(Buffer.from(entry.payload).toString()).name, epoch: entry.epoch, from: source.from }
+  }
+  expect(await read()).toEqual({ name: "of this life", epoch: Number(epoch), from: "stale" })
+  expect(await read()).toEqual({ name: "of this life", epoch: Number(epoch), from: "hit" })
+})
+
+test("a connection from before a life that was begun by hand is given out no more, though its server is the same: what is decided now is committed", async () => {
+  const database = await freshDatabase(), services = await openServices({ database: database.url, environment: { DATABASE_POOL_MAX: "4" } })
+  const commands = services.get(Commands), { id } = await run(commands.create(creating()))
+  const [{ epoch }] = await database.query("select begin_epoch(0, true) as epoch")
+  await run(Effect.ignore(services.get(Ledger).snapshot))
+  expect(services.get(Epochs).newest()).toBe(Number(epoch))
+  expect(await run(commands.change(renaming(id, "Torch")))).toMatchObject({ version: 2, token: { epoch: Number(epoch) } })
 })
 
 test("with a new life of the data the kept keys of persons go: they may be lost where they were", async () => {

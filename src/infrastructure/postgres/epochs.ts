@@ -53,7 +53,11 @@ export const admitByEpoch = (epochs: Epochs["Service"], newestCached: NewestCach
       if (error instanceof pg.DatabaseError && error.code === UNDEFINED_FUNCTION) return []
       throw error
     })
-    if (row === undefined) return { epoch: 0, stands: () => epochs.newest() === 0 }
+    if (row === undefined) {
+      // It had one: a connection that may not be used would be made again and again.
+      if (epochs.newest() > 0) throw new ServerRefused("the database has not the schema of Holdfast any more")
+      return { epoch: 0, stands: () => epochs.newest() === 0 }
+    }
     refuseRecovery(row.recovering)
     const epoch = row.epoch === null ? await begin(client) : Number(row.epoch)
     if (!epochs.seen(epoch)) throw new ServerRefused("the server is of a life of the database that is over; `holdfast epoch new` there would make it the newest")

@@ -124,7 +124,7 @@ export const statementsOf = (kind: Kind) => {
     /** A change that changes nothing keeps its key alone. */
     keep: statement("keep", `with held as (select id from ${table} where id = $1 and version_id = $2::bigint and deleted_at is null),
       ${keeping("held, today", `$3::bytea, $4::bytea, 200, '${kind.name}', held.id, $2::bigint, '{}'::uuid[]`)}
-      select 1 from key`),
+      select ${EPOCH} as epoch from key`),
     find: (column: string) => statement(`find ${column}`, `select id from ${table} where ${column} = $1 and deleted_at is null`),
     // Each half by its own index, and no more of it than may be needed.
     everyId: statement("every id", `select id from (

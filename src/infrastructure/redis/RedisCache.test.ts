@@ -368,6 +368,19 @@ describe("a server that refuses", () => {
     expect(await cache.store([putOf(4)])).toEqual(["stored"])
   })
 
+  test("one that became a replica is left once, however many commands it rejects, and nothing is printed past the log", async () => {
+    const { server, cache, lines } = await ready(OWN)
+    const warnings: string[] = [], warned = ({ message }: Error) => void warnings.push(message)
+    process.on("warning", warned)
+    undo.push(async () => void process.off("warning", warned))
+    await server.cli("REPLICAOF", "127.0.0.1", "1")
+    const before = lines.length
+    const stores = await Promise.allSettled(Array.from({ length: 60 }, (_, n) => cache.store([putOf(1, null, 60, keyOf(`of ${n}`))])))
+    expect(new Set(stores.map(({ status }) => status))).toEqual(new Set(["rejected"]))
+    await eventually(() => lines.slice(before).some((line) => line.startsWith("warn Redis cannot be reached")))
+    expect(warnings).toEqual([])
+  })
+
   test("one that may evict checkpoints is warned of, once; the other policies are not", async () => {
     for (const policy of ["noeviction", "volatile-lru", "volatile-ttl", "allkeys-lru", "allkeys-random"]) {
       const { server, cache, lines } = await ready({ args: ["--maxmemory-policy", policy] })

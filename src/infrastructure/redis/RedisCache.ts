@@ -33,10 +33,17 @@ export const SETTINGS = {
   commandTimeout: 1_000,
   keepAlive: 5_000,
   maxLoadingRetryTime: 200,
-  retryStrategy: (attempt) => Math.min(50 * 2 ** (attempt - 1), 1_000),
-  // Another node is the master now: its name, asked again, leads there.
-  reconnectOnError: (error) => error.message.includes("READONLY")
+  retryStrategy: (attempt) => Math.min(50 * 2 ** (attempt - 1), 1_000)
 } satisfies RedisOptions
+
+/** A client with these settings, which leaves a server that no longer takes writes: another node is the master now, and its name, asked again, leads there. */
+export const clientOf = (url: string): Redis => {
+  // Once per connection: everything that is under way is answered so, and the client would hang another listener on the socket for each.
+  let leaves = false
+  const redis = new Redis(url, { ...SETTINGS, reconnectOnError: (error) => !leaves && (leaves = error.message.includes("READONLY")) })
+  redis.on("close", () => { leaves = false })
+  return redis
+}
 
 /** By EVALSHA. A restart, a fail-over and SCRIPT FLUSH make the server forget the text, which is then sent. */
 export const script = (file: string) => {
@@ -92,7 +99,7 @@ const get = (redis: Redis, keys: readonly string[]): Promise<readonly (Buffer | 
 const connect = ({ url, poolMax = 2 }: RedisCacheOptions, log: Log["Service"]) => {
   // The client takes what has no scheme for a host's name, and nothing at all for this machine.
   if (!/^rediss?:/.test(url)) throw new Error("no Redis URL")
-  const all = Array.from({ length: Math.min(poolMax, 2) }, () => new Redis(url, SETTINGS))
+  const all = Array.from({ length: Math.min(poolMax, 2) }, () => clientOf(url))
   let reachable: boolean | null = null, reason = "closed"
   const seen = (now: boolean) => {
     if (now === reachable) return

@@ -1,7 +1,6 @@
 import { Effect, Layer } from "effect"
-import { Redis } from "ioredis"
 import { SessionStore } from "../../domain/sessions/SessionStore.ts"
-import { script, SETTINGS } from "./RedisCache.ts"
+import { clientOf, script } from "./RedisCache.ts"
 
 const runSet = script("setSession.lua"), runEnd = script("endSessions.lua")
 
@@ -15,7 +14,7 @@ export const layerRedisSessionStore = ({ url }: { readonly url: string }) =>
   Layer.effect(SessionStore, Effect.gen(function*() {
     const redis = yield* Effect.acquireRelease(
       Effect.sync(() => {
-        const client = new Redis(url, SETTINGS)
+        const client = clientOf(url)
         // The cache's connection tells of it, and both are tried again.
         client.on("error", String)
         client.connect().catch(String)
