@@ -34,15 +34,18 @@ export type Cluster = {
 
 const settings = { shared_buffers: "32MB", wal_level: "replica", max_wal_senders: "4", wal_keep_size: "64MB", max_connections: "100" };
 
-const folderOf = async () => {
+/** Takes what is to be done at the end; a test's own end, where nothing else is named. */
+export type WhenOver = (work: () => Promise<void>) => void;
+
+const folderOf = async (whenOver: WhenOver) => {
   const folder = await mkdtemp(join(tmpdir(), "holdfast-cluster-test-"));
   // mkdtemp makes it its maker's alone, and root hands the server to another account.
   await chmod(folder, 0o755);
-  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  whenOver(() => rm(folder, { recursive: true, force: true }));
   return folder;
 };
 
-const over = (folder: string, home: string, password: string, port: number): Cluster => {
+const over = (folder: string, home: string, password: string, port: number, whenOver: WhenOver): Cluster => {
   let server: EmbeddedPostgres | undefined, client: pg.Client | undefined;
   const url = `postgres://postgres:${password}@127.0.0.1:${port}/holdfast?sslmode=disable`;
   const query = async (text: string, values: unknown[] = []) => {
@@ -65,7 +68,7 @@ const over = (folder: string, home: string, password: string, port: number): Clu
   };
   const data = join(home, "data");
   const copyTo = async () => {
-    const other = await folderOf(), to = join(other, "postgres");
+    const other = await folderOf(whenOver), to = join(other, "postgres");
     await mkdir(to);
     const running = server !== undefined;
     if (running) await query("select pg_backup_start('copy', true)");
@@ -95,16 +98,16 @@ const over = (folder: string, home: string, password: string, port: number): Clu
     },
     copy: async () => {
       const { other, to, port } = await copyTo();
-      const copied = over(other, to, password, port);
-      onTestFinished(copied.stop);
+      const copied = over(other, to, password, port, whenOver);
+      whenOver(copied.stop);
       return copied;
     },
     replica: async (primary) => {
       const { other, to, port } = await copyTo();
       await writeFile(join(to, "data", "standby.signal"), "");
       await writeFile(join(to, "data", "postgresql.auto.conf"), `primary_conninfo = 'host=127.0.0.1 port=${primary} user=postgres password=${password} sslmode=disable'\n`);
-      const copied = over(other, to, password, port);
-      onTestFinished(copied.stop);
+      const copied = over(other, to, password, port, whenOver);
+      whenOver(copied.stop);
       await copied.start();
       return copied;
     },
@@ -122,13 +125,13 @@ const over = (folder: string, home: string, password: string, port: number): Clu
   return cluster;
 };
 
-export const startCluster = async (): Promise<Cluster> => {
-  const folder = await folderOf();
+export const startCluster = async (whenOver: WhenOver = onTestFinished): Promise<Cluster> => {
+  const folder = await folderOf(whenOver);
   const first = await startEmbeddedPostgres({ folder, persistent: true, settings });
   const { password } = new URL(first.url), { port, dataFolder } = first;
   await first.stop();
-  const cluster = over(folder, join(dataFolder, ".."), password, port);
-  onTestFinished(cluster.stop);
+  const cluster = over(folder, join(dataFolder, ".."), password, port, whenOver);
+  whenOver(cluster.stop);
   await cluster.start();
   return cluster;
 };

@@ -53,7 +53,7 @@ const argsFor = (port: number, dir: string, { args = [], persistent = false }: R
   return [join(dir, "redis.conf"), "--port", String(port), "--bind", "127.0.0.1", "--dir", dir, "--save", "", ...memory, ...args];
 };
 
-const startBinary = async ({ server, env }: RedisWay & { kind: "binary" }, options: RedisOptions): Promise<RedisServer> => {
+export const startBinary = async ({ server, env }: RedisWay & { kind: "binary" }, options: RedisOptions): Promise<RedisServer> => {
   const dir = await mkdtemp(join(tmpdir(), "holdfast-redis-"));
   await writeFile(join(dir, "redis.conf"), options.config ?? "");
   const port = await freePort();
