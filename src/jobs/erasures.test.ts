@@ -38,6 +38,8 @@ test("sessions that a cache which was killed has kept are ended when it is back"
   const database = await freshDatabase(), redis = await freshRedis({ persistent: true })
   const services = await openServices({ database: database.url, redis: redis.url })
   await eventually(() => services.get(Cache).ping())
+  // They have a connection of their own.
+  await eventually(() => run(services.get(Sessions).get("nobody's")).then(() => true))
   const id = await register(services), sessions = services.get(Sessions)
   await run(sessions.set("a", { data: {}, ttlSeconds: 600, customerId: id }))
   await redis.kill()

@@ -158,6 +158,8 @@ describe("an erasure that stopped on its way is unavailable, and is finished lat
   test("while the cache is away it is certified all the same, and stays unfinished until the sessions are ended", async () => {
     const database = await freshDatabase(), redis = await freshRedis(), proxy = await behindProxy(redis.url), services = await openServices({ database: database.url, redis: proxy.to })
     await eventually(() => services.get(Cache).ping())
+    // They have a connection of their own.
+    await eventually(() => run(services.get(Sessions).get("nobody's")).then(() => true))
     const id = await register(services), sessions = services.get(Sessions), erasure = services.get(Erasure)
     await place(services, id)
     await run(sessions.set("a", session(id)))

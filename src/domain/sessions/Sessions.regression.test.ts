@@ -9,6 +9,8 @@ import { Sessions } from "./Sessions.ts"
 const open = async (database: string, redis: string) => {
   const services = await openServices({ database, redis })
   await eventually(() => services.get(Cache).ping())
+  // They have a connection of their own.
+  await eventually(() => run(services.get(Sessions).get("nobody's")).then(() => true))
   return { sessions: services.get(Sessions), keys: services.get(SubjectKeys) }
 }
 const of = (customerId: string) => ({ data: { of: customerId }, ttlSeconds: 600, customerId })

@@ -16,7 +16,10 @@ const of = (customerId: string, ttlSeconds = 60) => ({ data: { of: customerId },
 const open = async (redis: string | undefined, database?: string) => {
   const services = await openServices({ database: database ?? (await freshDatabase()).url, redis })
   await eventually(() => services.get(Cache).ping())
-  return { services, sessions: services.get(Sessions) }
+  const sessions = services.get(Sessions)
+  // They have a connection of their own.
+  await eventually(() => run(sessions.get("nobody's")).then(() => true))
+  return { services, sessions }
 }
 const openBy = async (provider: string) => open(provider === "redis" ? (await freshRedis()).url : undefined)
 const PROVIDERS = ["memory", "redis"]
