@@ -26,7 +26,8 @@ export type Acknowledged = {
 
 /** A read whose token was of an order, held against the product that the order took from: its version is in the outbox alone. */
 export type Pending = { readonly product: Entity; readonly orderKey: string; readonly version: number; readonly at: number };
-export type Unknown = { readonly entity: Entity; readonly version: number; readonly at: number };
+/** A token of that version was refused; `knownAt` is when it was had, in milliseconds since 1970. */
+export type Unknown = { readonly entity: Entity; readonly version: number; readonly knownAt: number };
 export type Violation = { readonly at: number; readonly what: string; readonly entity: Entity | null };
 
 export type Demand = { readonly token: number | null; readonly noCache: boolean; readonly maxAgeSeconds: number | null };

@@ -12,6 +12,8 @@ const DOWN_AFTER_MS = 1_000;
 // Sentinel does not begin a second fail-over before twice this time, and does not call a replica to order earlier that was parted from its master.
 const FAILOVER_MS = 6_000;
 
+const LOOK_MS = 50;
+
 /** A Redis, its replica, and a Sentinel that gives the mastership to the one that lives. */
 export type Caches = {
   readonly master: () => RedisServer;
@@ -21,6 +23,8 @@ export type Caches = {
   /** The replica hears nothing of its master from now on. */
   readonly part: () => Promise<void>;
   readonly join: () => Promise<void>;
+  /** The replica is made the master by hand, at once, while the master lives; Sentinel is told. Over when everybody is led to it, over the connections that they have. */
+  readonly promote: () => Promise<void>;
   /** Two servers that run and are one behind the other, as at first. */
   readonly mend: () => Promise<void>;
   readonly stop: () => Promise<void>;
@@ -31,7 +35,7 @@ const way = async () => {
   return { kind: "binary" as const, ...found };
 };
 
-export const startCaches = async (onMaster: (port: number) => Promise<void>): Promise<Caches> => {
+export const startCaches = async (onMaster: (port: number, stay: boolean) => Promise<void>): Promise<Caches> => {
   const found = await way();
   const first = await startBinary(found, {});
   // Told when it runs, not on its command line: one that is killed while it is the master must come back as one, and not as a replica of its replica.
@@ -48,7 +52,7 @@ export const startCaches = async (onMaster: (port: number) => Promise<void>): Pr
       "",
     ].join("\n"),
   });
-  let master = first, failovers = 0, over = false;
+  let master = first, failovers = 0, followed = 0, stay = false, promoted = false, over = false;
   const other = (one: RedisServer) => (one === first ? second : first);
 
   // The service does not speak to Sentinel: the proxies before it follow.
@@ -59,9 +63,11 @@ export const startCaches = async (onMaster: (port: number) => Promise<void>): Pr
       if (port > 0 && port !== master.port) {
         master = port === first.port ? first : second;
         failovers++;
-        await onMaster(port);
+        await onMaster(port, stay);
+        stay = false;
+        followed++;
       }
-      await delay(100);
+      await delay(LOOK_MS);
     }
   })();
 
@@ -77,6 +83,15 @@ export const startCaches = async (onMaster: (port: number) => Promise<void>): Pr
     // Nobody listens at port 1.
     part: async () => void (await other(master).cli("REPLICAOF", "127.0.0.1", 1)),
     join: async () => void (await other(master).cli("REPLICAOF", "127.0.0.1", master.port)),
+    promote: async () => {
+      const to = other(master), before = followed;
+      stay = promoted = true;
+      await to.cli("REPLICAOF", "NO", "ONE");
+      await sentinel.cli("SENTINEL", "REMOVE", MASTER);
+      await sentinel.cli("SENTINEL", "MONITOR", MASTER, "127.0.0.1", to.port, 1);
+      await sentinel.cli("SENTINEL", "SET", MASTER, "down-after-milliseconds", DOWN_AFTER_MS, "failover-timeout", FAILOVER_MS);
+      await eventually(() => followed > before, { within: 5_000 }).finally(() => (stay = false));
+    },
     mend: async () => {
       await eventually(async () => {
         for (const one of [first, second]) {
@@ -103,6 +118,9 @@ export const startCaches = async (onMaster: (port: number) => Promise<void>): Pr
         }
         return true;
       }, { within: 60_000 });
+      // It asks a master every ten seconds who its replicas are, and this one had none when it was asked first.
+      if (promoted) await sentinel.cli("SENTINEL", "RESET", MASTER);
+      promoted = false;
     },
     stop: async () => {
       over = true;

@@ -25,7 +25,7 @@ const REFUSALS = ["insufficient-stock", "product-not-available", "order-not-canc
 export const client = (name: string, { apis, history, stage, random }: { apis: readonly Member[]; history: History; stage: Stage; random: Seeded }) => {
   // A session passes along the last token of what it reads; the others do as they please.
   const isSession = random.chance(0.5);
-  const tokens = new Map<Entity, { readonly token: string; readonly version: number }>();
+  const tokens = new Map<Entity, { readonly token: string; readonly version: number; readonly knownAt: number }>();
   let ended = false, gaveUpAt = Infinity;
 
   const unexpected = (answer: Answer, what: string, entity: Entity | null) => {
@@ -38,7 +38,7 @@ export const client = (name: string, { apis, history, stage, random }: { apis: r
   };
 
   const remember = (entity: Entity, answer: Answer, version: number) => {
-    if (answer.token !== null) tokens.set(entity, { token: answer.token, version });
+    if (answer.token !== null) tokens.set(entity, { token: answer.token, version, knownAt: Date.now() });
   };
 
   /** Asks until the outcome is known, by any process and always with the same key. Null: refused. */
@@ -54,7 +54,7 @@ export const client = (name: string, { apis, history, stage, random }: { apis: r
         history.tell(entity, name, `${what} → version ${version ?? "?"} by ${answer.by}, ${answer.source}${answer.replayed ? ", replayed" : ""}${attempt > 1 ? `, attempt ${attempt}` : ""}`);
         // A deletion is the last version: what comes after it can only be gone.
         if (method !== "DELETE") remember(entity, answer, version!);
-        else if (answer.token !== null) tokens.set(entity, { token: answer.token, version: Infinity });
+        else if (answer.token !== null) tokens.set(entity, { token: answer.token, version: Infinity, knownAt: Date.now() });
         return { answer, entity, key };
       }
       if (answer !== null && answer.status !== 503 && problem !== "idempotency-key-in-flight") {
@@ -102,7 +102,7 @@ export const client = (name: string, { apis, history, stage, random }: { apis: r
     } else if (answer.status === 412 && problemOf(answer) === "consistency-token-unknown") {
       if (history.lives() === 0) history.violate(`${said} was answered 412, and the database has lost nothing`, entity);
       // Whether it was lost is in the outbox.
-      else if (withToken && sent.length === 1 && Number.isFinite(kept.version)) history.unknown.push({ entity, version: kept.version, at: history.now() });
+      else if (withToken && sent.length === 1 && Number.isFinite(kept.version)) history.unknown.push({ entity, version: kept.version, knownAt: kept.knownAt });
       tokens.delete(entity);
       if (order !== undefined) tokens.delete(order.entity);
       history.count("tokens of a lost life refused");

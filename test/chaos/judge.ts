@@ -11,6 +11,10 @@ const AT_ONCE = 8;
 // What is on its way may arrive after the relay has settled everything else; what is wrong for good is still wrong then.
 const SECOND_LOOK_MS = 5_000;
 const TOLD_OF_DELETED = 10;
+// Of what nobody touched since it was judged; the product's own verification looks at everything.
+const UNTOUCHED = 100;
+// A new life may have changed anything.
+const UNTOUCHED_ANEW = 3_000;
 
 const eachOf = async <A>(all: Iterable<A>, work: (one: A) => Promise<unknown>) => {
   const rest = all[Symbol.iterator]();
@@ -65,8 +69,9 @@ export const startJudge = (stand: Stand, random: Seeded) => {
       if (event !== undefined && version < event.version) history.violate(`a read with the token of an order that made version ${event.version} was answered version ${version}`, product);
     }
     const epochs = await truth.query("select max(epoch)::float8 as newest from database_epochs");
-    for (const { entity, version } of history.unknown.splice(0)) {
-      const found = await truth.query("select epoch::float8 as epoch from outbox where kind = $1 and entity_id = $2 and version_id = $3", [entity.kind, entity.id, version]);
+    for (const { entity, version, knownAt } of history.unknown.splice(0)) {
+      // One that was made later is another one, of a life that is over as well.
+      const found = await truth.query("select epoch::float8 as epoch from outbox where kind = $1 and entity_id = $2 and version_id = $3 and recorded_at <= to_timestamp($4 / 1000.0)", [entity.kind, entity.id, version, knownAt]);
       if (found.some(({ epoch }) => epoch < epochs[0].newest)) history.violate(`the token of version ${version} was answered 412, and the version was not lost`, entity);
     }
   };
@@ -156,9 +161,8 @@ export const startJudge = (stand: Stand, random: Seeded) => {
     lost: () => lostLately,
     judge: async () => {
       await acknowledgements();
-      // What nobody touched was judged before, and the product's own verification looks at everything; but a new life may have changed anything.
-      const rows = await readRows(), anew = history.lives() > lives;
-      const entities = [...history.entities.values()].filter(({ touched }) => touched || anew || random.chance(0.1));
+      const rows = await readRows(), all = [...history.entities.values()], share = (history.lives() > lives ? UNTOUCHED_ANEW : UNTOUCHED) / all.length;
+      const entities = all.filter(({ touched }) => touched || random.chance(share));
       lives = history.lives();
       rowsOfEvents(rows);
       await cache(rows, entities);

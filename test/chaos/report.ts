@@ -45,7 +45,7 @@ export const printVerdict = (history: History, judge: Judge, watch: Watch, fault
     `writes acknowledged    ${get("writes")}, ${judge.totals.found} of them looked for and found by their keys${judge.totals.lost > 0 ? `, ${judge.totals.lost} gone with a primary` : ""}`,
     `reads                  ${get("reads")}, ${get("reads with a token")} with a token`,
     `other answers          ${rest.join(", ") || "none"}`,
-    `faults                 ${[...faults].sort().map(([name, count]) => `${name} ${count}`).join(", ") || "none"}`,
+    `faults                 ${[...faults].sort().map(([name, count]) => `${name} ${get(`played ${name}`) > 0 ? `${get(`played ${name}`)} of ` : ""}${count}`).join(", ") || "none"} (of those that come at a step: so many were played to their end)`,
     `entities               ${entities.size}, compared ${judge.totals.compared} times, verified ${judge.totals.verified}; ${judge.totals.firstLookWrong} were not right at the first look`,
     `settled by the relays  ${watch.settled()} entries, of which ${watch.repairs()} were behind and repaired`,
     `stale per million      ${Object.entries(watch.stalePerMillion()).map(([age, value]) => `${age} ${value ?? "-"}`).join(", ")} (by the age of the write when the relay looked)`,

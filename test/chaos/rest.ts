@@ -14,8 +14,8 @@ const within = async (ms: number, check: () => Promise<string | null>): Promise<
 };
 
 /** Takes back whatever a fault has left, so that all servers and processes run and reach each other. */
-export const mend = async ({ apis, relays, caches, truth }: Stand): Promise<void> => {
-  const members = [...apis, ...relays];
+export const mend = async ({ apis, relays, actors, caches, truth }: Stand): Promise<void> => {
+  const members = [...apis, ...relays, ...actors];
   for (const member of members) member.signal("SIGCONT");
   await caches.mend();
   await Promise.all(members.map(async (member) => {
@@ -30,10 +30,10 @@ export const mend = async ({ apis, relays, caches, truth }: Stand): Promise<void
 };
 
 /** Until nothing is owed, nothing is unsettled and every process reads the cache. Answers what did not come to rest. */
-export const comeToRest = async ({ apis, truth }: Stand): Promise<string | null> => {
+export const comeToRest = async ({ apis, actors, truth }: Stand): Promise<string | null> => {
   let calm = 0;
   return within(REST_MS, async () => {
-    for (const api of apis) {
+    for (const api of [...apis, ...actors]) {
       const stats = await ask(api, "GET", "/ops/stats", {}, 10_000);
       if (stats?.status !== 200) return `${api.name} does not tell its statistics`;
       const { breaker, queue } = stats.body;

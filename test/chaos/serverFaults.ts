@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { type Maker, seconds } from "./Fault.ts";
 
 /** What is done to Redis and Postgres. */
@@ -60,13 +61,16 @@ export const SERVER_FAULTS: Readonly<Record<string, Maker>> = {
       const ms = random.between(500, 5_000);
       return {
         what: `the replica of Redis hears nothing for ${seconds(ms)}, then the master dies and the replica takes its place`,
-        run: async ({ caches, pause }) => {
+        run: async ({ caches, pause }, goneBack) => {
           const master = caches.master(), before = caches.failovers();
           await caches.part();
           await pause(ms);
+          const watch = await goneBack.compare(caches);
           await master.kill();
+          watch();
           const end = performance.now() + 20_000;
-          while (caches.failovers() === before && performance.now() < end) await pause(50);
+          // Not `pause`: that is over at once when the round is, and a loop around it lets nothing else run.
+          while (caches.failovers() === before && performance.now() < end) await delay(50);
           await master.start();
           await caches.mend();
         },

@@ -18,11 +18,13 @@ export type Sizes = { readonly apis: number; readonly relays: number };
 
 /** Postgres and its replica, Redis with replica and Sentinel, and the processes of Holdfast whose sources are under `root`. What has to be ended is given to `whenOver`. */
 export const startStand = async (root: string, { apis, relays }: Sizes, history: History, whenOver: (work: () => Promise<void>) => void): Promise<Stand & { readonly isOver: (over: boolean) => void }> => {
-  const members: Member[] = [];
+  const members: Member[] = [], spared = new Set<Member>();
   // New connections go there, and the ones that lead to the server of before end.
-  const redirect = (link: "redis" | "postgres") => async (port: number) => {
+  const redirect = (link: "redis" | "postgres") => async (port: number, stay = false) => {
     history.log(`${link === "redis" ? "Sentinel says" : "Postgres was promoted"}: ${link} is at port ${port}`);
     await Promise.all(members.map(async (member) => {
+      if (stay) return member[link].move(port);
+      if (link === "postgres" && spared.has(member)) return;
       member[link].redirect(port);
       await member[link].cut();
       await member[link].restore();
@@ -40,15 +42,16 @@ export const startStand = async (root: string, { apis, relays }: Sizes, history:
   await command("migrate");
 
   const servers = { databaseUrl: truth.databaseUrl, postgresPort: truth.primary().port, redisPort: caches.master().port };
-  const start = async (role: "api" | "relay", n: number) => {
-    const member = await startMember(`${role}-${n + 1}`, role, { root, servers, environment: { KEYRING_FILE: keyring }, key: KEY, onDefect: (text) => history.violate(text) });
+  const start = async (role: "api" | "relay", name: string, own: Readonly<Record<string, string>> = {}) => {
+    const member = await startMember(name, role, { root, servers, environment: { KEYRING_FILE: keyring, ...own }, key: KEY, onDefect: (text) => history.violate(text) });
     whenOver(member.stop);
     members.push(member);
     return member;
   };
   const started = {
-    apis: await Promise.all(Array.from({ length: apis }, (_, n) => start("api", n))),
-    relays: await Promise.all(Array.from({ length: relays }, (_, n) => start("relay", n))),
+    apis: await Promise.all(Array.from({ length: apis }, (_, n) => start("api", `api-${n + 1}`))),
+    relays: await Promise.all(Array.from({ length: relays }, (_, n) => start("relay", `relay-${n + 1}`))),
+    actors: await Promise.all([start("api", "actor-1", { SYNC_BUDGET_MS: "900" }), start("api", "actor-2")]),
   };
   await eventually(() => members.every((member) => member.url() !== null), { within: 60_000 });
 
@@ -59,6 +62,7 @@ export const startStand = async (root: string, { apis, relays }: Sizes, history:
     ...started,
     history,
     quiet: [],
+    spared,
     pause: (ms) => delay(Math.max(0, ms), undefined, { signal: over.signal }).catch(() => undefined),
     isOver: (is) => {
       over.abort();

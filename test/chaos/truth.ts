@@ -21,9 +21,11 @@ export type Truth = {
   readonly events: (above: number) => Promise<Logged[]>;
   /** Everything that is committed now is on the replica when this is over, and nothing of what comes later. */
   readonly part: () => Promise<void>;
-  /** The primary dies, the replica takes its place. `onPromoted` is called before anybody is led to it. */
-  readonly failOver: (onPromoted: () => void) => Promise<void>;
+  /** The replica takes the place of the primary, which dies before that, or only when what is answered is called. `onPromoted` is called before anybody is led to it. */
+  readonly failOver: (dies: "before" | "later", onPromoted: () => void) => Promise<() => Promise<void>>;
   readonly crash: () => Promise<void>;
+  /** How often it crashed. */
+  readonly crashes: () => number;
   /** A change of a product, as by a writer that dies before it stores, in a transaction that is open until it is let go: it holds the fence, and its event has a place before those that are seen earlier. Without a product it changes nothing. */
   readonly hold: (product: string | null) => Promise<() => Promise<void>>;
 };
@@ -44,7 +46,7 @@ const replicaOf = async (primary: Cluster, whenOver: WhenOver) => {
 };
 
 export const startTruth = async (whenOver: WhenOver, onPrimary: (port: number) => Promise<void>): Promise<Truth> => {
-  let primary = await startCluster(whenOver);
+  let primary = await startCluster(whenOver), crashes = 0;
   let replica: Awaited<ReturnType<typeof replicaOf>> | null = await replicaOf(primary, whenOver);
   const { password } = new URL(primary.url);
   // Commits of a connection of the harness are not what is tested; but one that broke must not stay.
@@ -66,31 +68,42 @@ export const startTruth = async (whenOver: WhenOver, onPrimary: (port: number) =
       await eventually(async () => (await server.query("select pg_last_wal_replay_lsn() >= $1::pg_lsn as caught", [lsn]))[0].caught, { within: 20_000 });
       link.blackhole();
     },
-    failOver: async (onPromoted) => {
-      const { server, link } = replica!;
+    failOver: async (dies, onPromoted) => {
+      const { server, link } = replica!, old = primary;
       replica = null;
-      await primary.kill();
+      if (dies === "before") await old.kill();
       await server.promote();
       primary = server;
       await eventually(async () => (await query("select pg_is_in_recovery() as still"))[0].still === false, { within: 20_000 });
       onPromoted();
       await onPrimary(primary.port);
       await link.stop();
+      return async () => {
+        if (dies === "later") await old.kill();
+      };
     },
+    crashes: () => crashes,
     crash: async () => {
+      crashes++;
       await primary.kill();
       await primary.start();
     },
     hold: async (product) => {
-      const client = new pg.Client({ connectionString: primary.url });
+      const client = new pg.Client({ connectionString: primary.url, connectionTimeoutMillis: 5_000, statement_timeout: 5_000 });
       client.on("error", () => undefined);
-      await client.connect();
-      await client.query("begin");
-      if (product === null) await client.query("select pg_current_xact_id()");
-      else await client.query(CHANGED_WITHOUT_STORE.replace('"request": "test"', `"request": "${randomUUID()}"`), [product]);
+      const end = () => client.end().catch(() => undefined);
+      try {
+        await client.connect();
+        await client.query("begin");
+        if (product === null) await client.query("select pg_current_xact_id()");
+        else await client.query(CHANGED_WITHOUT_STORE.replace('"request": "test"', `"request": "${randomUUID()}"`), [product]);
+      } catch (error) {
+        await end();
+        throw error;
+      }
       return async () => {
         await client.query("commit").catch(() => undefined);
-        await client.end().catch(() => undefined);
+        await end();
       };
     },
   };

@@ -46,20 +46,29 @@ const folderOf = async (whenOver: WhenOver) => {
 };
 
 const over = (folder: string, home: string, password: string, port: number, whenOver: WhenOver): Cluster => {
-  let server: EmbeddedPostgres | undefined, client: pg.Client | undefined;
+  let server: EmbeddedPostgres | undefined, connected: Promise<pg.Client> | undefined;
   const url = `postgres://postgres:${password}@127.0.0.1:${port}/holdfast?sslmode=disable`;
+  const connect = () => {
+    const client = new pg.Client({ connectionString: url });
+    // One that could not be made, or that broke, is forgotten: nobody would ever answer what is asked over it.
+    const forget = () => {
+      if (connected === mine) connected = undefined;
+    };
+    client.on("error", forget);
+    client.on("end", forget);
+    const mine: Promise<pg.Client> = client.connect().then(() => client, (error: unknown) => {
+      forget();
+      throw error;
+    });
+    return mine;
+  };
   const query = async (text: string, values: unknown[] = []) => {
-    if (client === undefined) {
-      client = new pg.Client({ connectionString: url });
-      client.on("error", () => undefined);
-      await client.connect();
-    }
-    return (await client.query(text, values)).rows;
+    return (await (await (connected ??= connect())).query(text, values)).rows;
   };
   const leave = async () => {
-    const left = client;
-    client = undefined;
-    await left?.end().catch(() => undefined);
+    const left = connected;
+    connected = undefined;
+    await left?.then((client) => client.end()).catch(() => undefined);
   };
   const stop = async () => {
     await leave();
