@@ -276,6 +276,37 @@ describe("when the server dies", () => {
     await answers(cache)
     await expect(pieces.next()).rejects.toThrow("the connection was lost during the scan")
   })
+
+  test("a scan that another server took over does not end as one that has seen everything", async () => {
+    const [first, second] = await Promise.all([serve(OWN), serve(OWN)])
+    const proxy = await startProxy({ host: "127.0.0.1", port: first.port })
+    undo.push(proxy.stop)
+    const { cache } = await use(proxy.url("redis")), other = await use(second.url)
+    await answers(cache)
+    await answers(other.cache)
+    const keys = Array.from({ length: 5_000 }, (_, i) => keyOf(`scanned-${i}`))
+    for (const one of [cache, other.cache]) await one.lease(keys, "mine")
+    const pieces = cache.scan()[Symbol.asyncIterator]()
+    expect((await pieces.next()).value!.length).toBeGreaterThan(0)
+    const hold = proxy.hold((request) => request.includes("scan"))
+    const piece = pieces.next()
+    expect(await hold.caught(5_000)).toBe(true)
+    proxy.move(second.port)
+    hold.release()
+    expect((await piece).done).toBe(false)
+    await expect((async () => {
+      while (!(await pieces.next()).done) { /* to its end */ }
+    })()).rejects.toThrow("another server took over during the scan")
+  })
+
+  test("a scan goes on to its end where the server does not tell who it is", async () => {
+    const { server, cache } = await ready(OWN)
+    await cache.lease([k], "mine")
+    await server.cli("ACL", "SETUSER", "default", "-info")
+    const seen: string[] = []
+    for await (const piece of cache.scan()) seen.push(...piece)
+    expect(seen).toEqual([k.text])
+  })
 })
 
 describe("a server that cannot be reached", () => {

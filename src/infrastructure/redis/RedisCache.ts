@@ -150,6 +150,9 @@ export const layerRedisCache = (options: RedisCacheOptions) =>
     let lost = 0
     back.on("close", () => lost++)
 
+    /** Which server answers: behind a proxy that keeps its clients over a fail-over it becomes another one, and no connection ends. Null where it does not say. */
+    const server = async () => /^run_id:(\w+)/m.exec(await back.info("server").catch(() => ""))?.[1] ?? null
+
     const purge = async (partition: number, keys: readonly string[], expected: string, next: string) =>
       await runPurge(back, [checkpointKey(partition), ...keys], [expected, next]) === 1
 
@@ -191,7 +194,7 @@ export const layerRedisCache = (options: RedisCacheOptions) =>
       },
       mark: (partition, expected, next) => purge(partition, [], expected ?? "", next),
       scan: async function*() {
-        const began = lost
+        const began = lost, first = await server()
         let cursor = "0"
         do {
           const [following, keys] = await back.scan(cursor, "MATCH", "hf:{*}:*", "COUNT", 1_000)
@@ -200,6 +203,8 @@ export const layerRedisCache = (options: RedisCacheOptions) =>
           yield keys
           cursor = following
         } while (cursor !== "0")
+        const last = await server()
+        if (first !== null && last !== null && last !== first) throw new Error("another server took over during the scan")
       },
       purge,
       evict: async (key) => { await front.del(key.text) },
