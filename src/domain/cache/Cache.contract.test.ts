@@ -26,7 +26,7 @@ const naive = (): Cache["Service"] => {
     settle: async ({ partition, entries, next }) => {
       for (const { key, value } of entries) if (value !== null) held.set(key.text, value)
       checkpoints.set(partition, next)
-      return { behind: [], moved: true }
+      return { behind: [], broken: [], moved: true }
     },
     mark: async (partition, _, next) => {
       checkpoints.set(partition, next)

@@ -28,12 +28,13 @@ class Reference {
   }
   settle(matches: boolean, epoch: number, version: number, content: boolean, what: What, to: string, otherwise: string) {
     if (!matches || this.checkpoint === null || epoch < this.checkpoint.epoch) return null
+    const broken = this.lease === null ? [] : [0]
     this.lease = null
     const behind = this.entry !== null && (this.entry.epoch - epoch || this.entry.version - version) < 0
     if (behind && content) this.put(epoch, version, what)
     const moved = !behind || content
     this.checkpoint = { epoch, text: moved ? to : otherwise }
-    return { behind: behind ? [0] : [], moved }
+    return { behind: behind ? [0] : [], broken, moved }
   }
   move(matches: boolean, epoch: number, to: string, purges: boolean) {
     if (!matches || (this.checkpoint !== null && epoch < this.checkpoint.epoch)) return false

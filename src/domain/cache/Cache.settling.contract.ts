@@ -22,9 +22,9 @@ export const settlingRules: readonly Rule[] = [
     for (const [i, [epoch, version, laterEpoch, laterVersion]] of ORDERED.entries()) {
       const key = keyOf(`ordered-${i}`)
       await given(cache, version, { epoch }, key)
-      expect(await settle(cache, [settledOf(laterVersion, true, { epoch: laterEpoch }, key)], checkpoint(mark), checkpoint(++mark))).toEqual({ behind: [0], moved: true })
+      expect(await settle(cache, [settledOf(laterVersion, true, { epoch: laterEpoch }, key)], checkpoint(mark), checkpoint(++mark))).toEqual({ behind: [0], broken: [], moved: true })
       await expectEntry(cache, laterVersion, { epoch: laterEpoch }, key)
-      expect(await settle(cache, [settledOf(version, true, { epoch }, key)], checkpoint(mark), checkpoint(++mark))).toEqual({ behind: [], moved: true })
+      expect(await settle(cache, [settledOf(version, true, { epoch }, key)], checkpoint(mark), checkpoint(++mark))).toEqual({ behind: [], broken: [], moved: true })
       await expectEntry(cache, laterVersion, { epoch: laterEpoch }, key)
       await expectCheckpoint(cache, checkpoint(mark))
     }
@@ -32,7 +32,7 @@ export const settlingRules: readonly Rule[] = [
   ["settling leaves the same version and its bytes alone", async (cache) => {
     await cache.mark(PARTITION, null, checkpoint(1))
     await given(cache, 2)
-    expect(await settle(cache, [settledOf(2, true, { payload: Buffer.from("other") })])).toEqual({ behind: [], moved: true })
+    expect(await settle(cache, [settledOf(2, true, { payload: Buffer.from("other") })])).toEqual({ behind: [], broken: [], moved: true })
     await expectEntry(cache, 2)
   }],
   ["where an entry is behind and its content is missing, the checkpoint keeps its place under a fresh mark, and the others are settled", async (cache) => {
@@ -40,7 +40,7 @@ export const settlingRules: readonly Rule[] = [
     for (const id of ["a", "b", "c"]) await given(cache, 1, {}, keyOf(id))
     await cache.lease([keyOf("d")], "mine")
     const entries = [settledOf(1, false, {}, keyOf("a")), settledOf(2, false, {}, keyOf("b")), settledOf(2, true, {}, keyOf("c")), settledOf(1, false, {}, keyOf("d"))]
-    expect(await settle(cache, entries)).toEqual({ behind: [1, 2], moved: false })
+    expect(await settle(cache, entries)).toEqual({ behind: [1, 2], broken: [3], moved: false })
     await expectCheckpoint(cache, checkpoint(3))
     await expectEntry(cache, 1, {}, keyOf("b"))
     await expectEntry(cache, 2, {}, keyOf("c"))
@@ -52,8 +52,8 @@ export const settlingRules: readonly Rule[] = [
     await cache.lease(places, "given")
     await cache.fill(places.map((key, i) => putOf(1 + i % 2, "given", {}, key)))
     const behind = places.flatMap((_, i) => i % 2 === 0 ? [i] : [])
-    expect(await settle(cache, places.map((key) => settledOf(2, true, {}, key)))).toEqual({ behind, moved: true })
-    expect(await settle(cache, [], checkpoint(2), checkpoint(4))).toEqual({ behind: [], moved: true })
+    expect(await settle(cache, places.map((key) => settledOf(2, true, {}, key)))).toEqual({ behind, broken: [], moved: true })
+    expect(await settle(cache, [], checkpoint(2), checkpoint(4))).toEqual({ behind: [], broken: [], moved: true })
     await expectCheckpoint(cache, checkpoint(4))
   }],
   ["settling, marking and purging for an older epoch than the checkpoint's do nothing", async (cache) => {

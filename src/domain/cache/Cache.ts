@@ -33,8 +33,8 @@ export interface Settlement {
   readonly otherwise: string
 }
 
-/** `behind` are the places in `entries` whose entry was older; with content they were replaced. Null: another checkpoint stood there. */
-export type Verdict = { readonly behind: readonly number[]; readonly moved: boolean } | null
+/** `behind` are the places in `entries` whose entry was older; with content they were replaced. `broken` are those where a lease stood, which went. Null: another checkpoint stood there. */
+export type Verdict = { readonly behind: readonly number[]; readonly broken: readonly number[]; readonly moved: boolean } | null
 
 export interface Described { readonly value: Uint8Array | null; readonly ttlMilliseconds: number | null }
 

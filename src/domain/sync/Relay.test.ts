@@ -91,7 +91,7 @@ test("what the store missed the relay finds and replaces; what is absent stays a
   expect(await one.cache.fill([{ key: one.key(leased), value: old, lease: "a reader's", ttlMilliseconds: 1_000 }])).toEqual(["absent"])
   expect(one.services.get(Metrics).summary().stalePerMillion["5m"]).toBeGreaterThan(0)
   const settled = (id: string) => one.services.get(Transitions).of(one.key(id)).filter(({ by }) => by === "settle").map(({ versionId, outcome }) => [versionId, outcome])
-  expect([behind, absent, current].map(settled)).toEqual([[[2, "behind"], [2, "brought up to date"]], [], []])
+  expect([behind, absent, leased, current].map(settled)).toEqual([[[2, "behind"], [2, "brought up to date"]], [], [[1, "lease broken"]], []])
 })
 
 test("what was found stale counts by the age of its write when the cache was looked at, not when the log was", async () => {

@@ -126,6 +126,7 @@ const make = (options: { readonly kinds: readonly Kind[]; readonly ttlMillisecon
             const record = records[done + at]!
             if (!ages.has(record)) ages.set(record, now - record.recordedAt)
           })
+          for (const at of verdict.broken) transitions.record(piece[at]!.key, "settle", records[done + at]!.version, "lease broken")
           for (const at of verdict.behind) {
             const record = records[done + at]!, { key, value } = piece[at]!
             behind.add(record)

@@ -98,18 +98,21 @@ export const layerMemoryCache = ({ maxBytes = 64 * 1024 * 1024 }: { readonly max
       settle: async ({ partition, entries, expected, next, otherwise }) => {
         const epoch = epochIn(expected)
         if (checkpoints.get(partition) !== expected || epochIn(next) < epoch || entries.some(({ rank }) => rank < epoch)) return null
-        const behind: number[] = []
+        const behind: number[] = [], broken: number[] = []
         entries.forEach(({ key, rank, value, ttlMilliseconds }, place) => {
           const stands = find(key.text)?.bytes
           if (stands === undefined) return
-          if (isLease(stands)) return remove(key.text)
+          if (isLease(stands)) {
+            broken.push(place)
+            return remove(key.text)
+          }
           if (rankIn(stands) >= rank) return
           behind.push(place)
           if (value !== null) replace(key.text, value, ttlMilliseconds)
         })
         const moved = behind.every((place) => entries[place]!.value !== null)
         checkpoints.set(partition, moved ? next : otherwise)
-        return { behind, moved }
+        return { behind, broken, moved }
       },
       mark: (partition, expected, next) => purge(partition, [], expected, next),
       scan: async function*() { yield [...held.keys()].filter((key) => find(key) !== null) },

@@ -122,7 +122,7 @@ describe("against one server", () => {
       [() => cache.lease([k], "mine"), [true]],
       [() => cache.fill([putOf(1, "mine")]), ["stored"]],
       [() => cache.store([putOf(2)]), ["stored"]],
-      [() => cache.settle(settling(3, 1)), { behind: [0], moved: true }],
+      [() => cache.settle(settling(3, 1)), { behind: [0], broken: [], moved: true }],
       [() => cache.mark(P, checkpoint(2), checkpoint(3)), true],
       [() => cache.purge(P, [k.text], checkpoint(3), checkpoint(4)), true],
       [() => cache.lease([k], "mine"), [true]],
@@ -190,7 +190,7 @@ describe("against one server", () => {
       expect(await direct.exists(k.text)).toBe(0)
       await spoil(how)
       await cache.mark(P, null, checkpoint(1))
-      expect(await cache.settle(settling(2, 1))).toEqual({ behind: [], moved: true })
+      expect(await cache.settle(settling(2, 1))).toEqual({ behind: [], broken: [], moved: true })
       expect(await direct.exists(k.text)).toBe(0)
     }
   })
@@ -373,7 +373,7 @@ describe("a server that refuses", () => {
     expect(await cache.fill([putOf(1, "mine", 60, keyOf("leased")), putOf(1, "mine", 60, keyOf("leased too"))])).toEqual(["absent", "absent"])
     expect(await cache.store([putOf(2, null, 60, keyOf("two")), putOf(2, null, 60, keyOf("three"))])).toEqual(["absent", "absent"])
     expect((await cache.look(["leased", "leased too", "two", "three"].map((id) => ({ key: keyOf(id), checkpoint: false })))).map(({ value }) => value)).toEqual([null, null, null, null])
-    expect(await cache.settle(settling(2, 1))).toEqual({ behind: [0], moved: true })
+    expect(await cache.settle(settling(2, 1))).toEqual({ behind: [0], broken: [], moved: true })
     expect(await versionOf(cache)).toBe(2)
     expect(await cache.mark(P, checkpoint(2), checkpoint(3))).toBe(true)
     expect(await cache.mark(P + 1, null, checkpoint(1))).toBe(true)

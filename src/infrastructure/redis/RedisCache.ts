@@ -189,8 +189,8 @@ export const layerRedisCache = (options: RedisCacheOptions) =>
           back,
           [checkpointKey(partition), ...entries.map(({ key }) => key.text)],
           [expected, next, otherwise, ...entries.flatMap(({ rank, value, ttlMilliseconds }) => [rank, value === null ? "" : bufferOf(value), ttlMilliseconds])]
-        ) as readonly [0 | 1, readonly number[]] | null
-        return verdict === null ? null : { moved: verdict[0] === 1, behind: verdict[1] }
+        ) as readonly [0 | 1, readonly number[], readonly number[]] | null
+        return verdict === null ? null : { moved: verdict[0] === 1, behind: verdict[1], broken: verdict[2] }
       },
       mark: (partition, expected, next) => purge(partition, [], expected ?? "", next),
       scan: async function*() {

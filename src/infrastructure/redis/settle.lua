@@ -15,7 +15,7 @@ for i = 2, #KEYS do
 end
 -- A write that needs no memory first: after it a full Redis lets the script move its checkpoint.
 redis.call('PERSIST', KEYS[1])
-local behind, left = {}, false
+local behind, broken, left = {}, {}, false
 for i = 2, #KEYS do
   local key, rank, value, ttl = KEYS[i], ARGV[3 * i - 2], ARGV[3 * i - 1], ARGV[3 * i]
   local stands = redis.pcall('GETRANGE', key, 0, 45)
@@ -30,8 +30,9 @@ for i = 2, #KEYS do
       else redis.call('SET', key, value, 'PX', ttl) end
     end
   elseif stands ~= '' then
+    if string.sub(stands, 1, 1) == 'L' then broken[#broken + 1] = i - 2 end
     redis.call('DEL', key)
   end
 end
 redis.call('SET', KEYS[1], left and ARGV[3] or ARGV[2])
-return { left and 0 or 1, behind }
+return { left and 0 or 1, behind, broken }

@@ -37,7 +37,7 @@ export const patches = {
   ],
   "relay-breaks": [
     { file: settle, from: "elseif stands ~= '' then", to: "elseif false then" },
-    { file: memory, from: "if (isLease(stands)) return remove(key.text)", to: "if (isLease(stands)) return" },
+    { file: memory, from: "broken.push(place)\n            return remove(key.text)", to: "return" },
   ],
   rewind: [{ file: relay, from: "if (remembered?.text === member.text) return", to: "if (remembered !== undefined) return" }],
   atomic: [
