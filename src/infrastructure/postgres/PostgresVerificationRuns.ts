@@ -7,7 +7,8 @@ import type { Columns, Values } from "./Postgres.ts"
 import { EPOCH } from "./statements.ts"
 
 const at = (column: string) => `to_char(v.${column} at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as ${column}`
-const RUN = `select v.id, v.work, v.kind, v.sample, v.repair, v.reason, v.actor, v.moves, v.at_kind, v.at_id, v.tally, ${at("asked_at")}, ${at("started_at")}, ${at("finished_at")} from verifications v`
+const COLUMNS = `v.id, v.work, v.kind, v.sample, v.repair, v.reason, v.actor, v.moves, v.at_kind, v.at_id, v.tally, ${at("asked_at")}, ${at("started_at")}, ${at("finished_at")}`
+const RUN = `select ${COLUMNS} from verifications v`
 
 const runOf = (columns: Columns): Run => ({
   id: columns["id"],
@@ -35,15 +36,15 @@ export const layerPostgresVerificationRuns = Layer.effect(VerificationRuns, Effe
   return VerificationRuns.of({
     start: Effect.fnUntraced(function*({ work, kind, sample, repair, reason, actor }) {
       const id = identifiers.id()
-      // Two at the same moment may each make one, which does no harm.
-      const [answer] = yield* ask("start", `with standing as (select v.id from verifications v
+      // Two at the same moment may each make one, which does no harm. Told by the statement that made it: the next one may be of another life, without it.
+      const [answer] = yield* ask("start", `with standing as (select v.* from verifications v
           where v.finished_at is null and v.started_at is null and v.work = $2 and v.kind is not distinct from $3 and v.sample = $4 and v.repair = $5 and v.reason = $6 and v.epoch = ${EPOCH}
           order by v.asked_at, v.id limit 1),
         made as (insert into verifications (id, work, kind, sample, repair, reason, actor, epoch)
-          select $1::uuid, $2, $3, $4, $5, $6, $7, ${EPOCH} where not exists (select from standing) on conflict do nothing returning id)
-        select id from standing union all select id from made`, [id, work, kind, sample, repair, reason, actor])
+          select $1::uuid, $2, $3, $4, $5, $6, $7, ${EPOCH} where not exists (select from standing) on conflict do nothing returning *)
+        select ${COLUMNS} from (select * from standing union all select * from made) v`, [id, work, kind, sample, repair, reason, actor])
       // Where it was not put in, that of the epoch stands there, or what was asked before the connection died.
-      return (yield* one("started", "v.id = $1 or ($2 = 'epoch' and v.reason = 'epoch') order by v.id = $1 desc, v.epoch desc", [answer?.["id"] ?? id, reason]))!
+      return answer !== undefined ? runOf(answer) : (yield* one("started", "v.id = $1 or ($2 = 'epoch' and v.reason = 'epoch') order by v.id = $1 desc, v.epoch desc", [id, reason]))!
     }),
     startOfEpoch: Effect.suspend(() => Effect.asVoid(ask("start of epoch", `insert into verifications (id, work, sample, repair, reason, actor, epoch)
       select $1, 'verification', 1, true, 'epoch', 'holdfast', e.epoch from (select max(epoch) as epoch, count(*) as lives from database_epochs) e
