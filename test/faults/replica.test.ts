@@ -1,23 +1,13 @@
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { Effect } from "effect";
 import { expect, onTestFinished, test } from "vitest";
 import { Log } from "../../src/domain/observe/Log.ts";
 import { migrate } from "../../src/infrastructure/postgres/migrate.ts";
-import { type Cluster, startCluster } from "../support/clusters.ts";
+import { startCluster } from "../support/clusters.ts";
 import { eventually } from "../support/eventually.ts";
 import { type Answer, createProducts, type Holdfast, on, startCache, startHoldfast } from "../support/holdfast.ts";
 
 const silent = Log.of({ debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined });
 const WITHIN = { within: 30_000 };
-
-/** SIGSTOP and SIGCONT reach every session: each is a process. */
-const signalAll = async ({ home }: Cluster, signal: NodeJS.Signals) => {
-  const pid = Number((await readFile(join(home, "data", "postmaster.pid"), "utf8")).split("\n")[0]);
-  process.kill(pid, signal);
-  const children = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8");
-  for (const child of children.trim().split(" ")) process.kill(Number(child), signal);
-};
 
 const counts = async (api: Holdfast) => {
   const { text } = await api.call("GET", "/metrics");
@@ -60,11 +50,11 @@ test("a replica serves lists, histories and bounded reads; frozen, killed or pro
   await serves();
 
   let frozen = false;
-  onTestFinished(async () => { if (frozen) await signalAll(replica, "SIGCONT"); });
-  await signalAll(replica, "SIGSTOP");
+  onTestFinished(async () => { if (frozen) await replica.thaw(); });
+  await replica.freeze();
   frozen = true;
   await doesWithout();
-  await signalAll(replica, "SIGCONT");
+  await replica.thaw();
   frozen = false;
   await serves();
 

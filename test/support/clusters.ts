@@ -7,7 +7,7 @@ import pg from "pg";
 import { onTestFinished } from "vitest";
 import { type EmbeddedPostgres, startEmbeddedPostgres } from "../../src/infrastructure/embedded/EmbeddedPostgres.ts";
 import { eventually } from "./eventually.ts";
-import { freePort } from "./processes.ts";
+import { freePort, freezeFamily, thawFamily } from "./processes.ts";
 
 const run = promisify(execFile);
 
@@ -19,6 +19,8 @@ export type Cluster = {
   readonly stop: () => Promise<void>;
   /** As kill -9 does it. */
   readonly kill: () => Promise<void>;
+  readonly freeze: () => Promise<void>;
+  readonly thaw: () => Promise<void>;
   readonly start: () => Promise<void>;
   /** A copy of the data folder as it is now; the server may be running. Nothing runs on it yet. */
   readonly copy: () => Promise<Cluster>;
@@ -102,6 +104,8 @@ const over = (folder: string, home: string, password: string, port: number, when
       await eventually(async () => await run("/bin/sh", ["-c", "! kill -0 $1 2>/dev/null", "sh", String(server!.pid)]).then(() => true, () => false));
       server = undefined;
     },
+    freeze: () => freezeFamily(server!.pid),
+    thaw: () => thawFamily(server!.pid),
     start: async () => {
       server = await startEmbeddedPostgres({ folder, persistent: true, port, settings });
     },

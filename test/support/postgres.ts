@@ -1,10 +1,10 @@
-import { chmod, mkdtemp, readFile, rm } from "node:fs/promises";
+import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
 import { startEmbeddedPostgres } from "../../src/infrastructure/embedded/EmbeddedPostgres.ts";
 import { eventually } from "./eventually.ts";
-import { freePort } from "./processes.ts";
+import { freePort, freezeFamily, thawFamily } from "./processes.ts";
 import { docker, firstWay } from "./servers.ts";
 
 export type PostgresServer = {
@@ -72,21 +72,15 @@ const startEmbedded = async (settings: Record<string, string>): Promise<Postgres
   const start = (port?: number) => startEmbeddedPostgres({ folder, persistent: false, settings, ...(port === undefined ? {} : { port }) });
   let server = await start();
   const { url, port } = server;
-  // Every session is a process.
-  const signalAll = async (signal: NodeJS.Signals) => {
-    process.kill(server.pid, signal);
-    const children = await readFile(`/proc/${server.pid}/task/${server.pid}/children`, "utf8");
-    for (const pid of children.trim().split(" ")) process.kill(Number(pid), signal);
-  };
   return {
     url,
-    freeze: () => signalAll("SIGSTOP"),
-    thaw: () => signalAll("SIGCONT"),
+    freeze: () => freezeFamily(server.pid),
+    thaw: () => thawFamily(server.pid),
     kill: async () => server.kill("SIGKILL"),
     start: async () => void (server = await start(port)),
     stop: async () => {
       // One that a failed test left frozen would never hear of it; one that was killed has nobody to thaw.
-      await signalAll("SIGCONT").catch(() => undefined);
+      await thawFamily(server.pid).catch(() => undefined);
       await server.stop();
       await rm(folder, { recursive: true, force: true });
     },

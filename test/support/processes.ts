@@ -1,5 +1,7 @@
 import { once } from "node:events";
+import { readFile } from "node:fs/promises";
 import { spawnWatched } from "../../src/infrastructure/embedded/watched.ts";
+import { eventually } from "./eventually.ts";
 
 export { freePort } from "../../src/infrastructure/embedded/freePort.ts";
 
@@ -19,4 +21,19 @@ export const startProcess = (command: string, args: readonly string[], options: 
   // "close" comes after the last of the output, "exit" before it.
   const exited = once(child, "close").then(([code, signal]) => ({ code: code as number | null, signal: signal as NodeJS.Signals | null }));
   return { pid: child.pid, output: () => output, exited, kill: (signal) => child.kill(signal) };
+};
+
+const childrenOf = async (pid: number) => (await readFile(`/proc/${pid}/task/${pid}/children`, "utf8")).split(" ").filter((child) => child !== "").map(Number);
+
+/** Stops a process and its children, as a Postgres and its sessions: first the parent, so that it neither makes nor buries a child while they are gone through. */
+export const freezeFamily = async (pid: number): Promise<void> => {
+  process.kill(pid, "SIGSTOP");
+  await eventually(async () => /^State:\tT/mu.test(await readFile(`/proc/${pid}/status`, "utf8")));
+  for (const child of await childrenOf(pid)) process.kill(child, "SIGSTOP");
+};
+
+/** What `freezeFamily` has stopped goes on: the parent last, for the same reason. */
+export const thawFamily = async (pid: number): Promise<void> => {
+  for (const child of await childrenOf(pid)) process.kill(child, "SIGCONT");
+  process.kill(pid, "SIGCONT");
 };
