@@ -1,9 +1,9 @@
-import { Context, Effect, Layer, Semaphore } from "effect"
+import { Context, Effect, Layer } from "effect"
 import { isLease } from "./cache/Cache.ts"
 import type { Look } from "./cache/Cache.ts"
 import { CacheAccess } from "./cache/CacheAccess.ts"
 import { Entries } from "./cache/Entries.ts"
-import { isLiving, timeToLive } from "./cache/Entry.ts"
+import { isLiving } from "./cache/Entry.ts"
 import type { Entry } from "./cache/Entry.ts"
 import { Keyspace } from "./cache/Keyspace.ts"
 import type { Key } from "./cache/Keyspace.ts"
@@ -15,6 +15,7 @@ import { checkTokens } from "./ledger/checkTokens.ts"
 import { DatabaseUnavailable, Ledger } from "./ledger/Ledger.ts"
 import type { Page } from "./ledger/Ledger.ts"
 import { LISTED, oldestOf, Replica } from "./ledger/Replica.ts"
+import { makeLoads } from "./Loads.ts"
 import { Metrics } from "./observe/Metrics.ts"
 import type { TokenUnknown } from "./Refusal.ts"
 import { ShadowReads } from "./shadow/ShadowReads.ts"
@@ -49,14 +50,6 @@ export interface ListPage {
 }
 
 type ReadFault = DatabaseUnavailable | TokenUnknown
-/** A load: the entry as of its statement, and whether it was put into the cache. */
-interface Loaded { readonly entry: Entry; readonly stored: boolean; readonly hit: boolean }
-
-// A reader that finds somebody else's lease looks so often, so many milliseconds apart, before it goes to Postgres.
-const LOOKS_AGAIN = 4, APART = 5
-// Reads that wait for Postgres; more are turned away, so that an outage of the cache does not become one of the database.
-const MOST_WAITING = 2_000
-
 const HIT: Source = { from: "hit", stored: false, collapsed: false, databaseAway: false }
 const SHADOW: Source = { from: "bypass", stored: false, collapsed: false, databaseAway: false, shadow: true }
 const source = (from: Source["from"], stored = false, collapsed = false): Source => ({ from, stored, collapsed, databaseAway: false })
@@ -78,91 +71,8 @@ const make = (options: { readonly ttlMilliseconds: number; readonly lane: number
     const access = yield* CacheAccess, ledger = yield* Ledger, keyspace = yield* Keyspace, entries = yield* Entries
     const identifiers = yield* Identifiers, metrics = yield* Metrics, shadow = yield* ShadowReads
     const replica = yield* Replica
+    const { throughLane, truths, entryOf, load, one, underLease, miss, many, shared, startAnew } = yield* makeLoads(options)
     const run = Effect.runPromiseWith(yield* Effect.context<never>())
-
-    const lane = Semaphore.makeUnsafe(options.lane)
-    let waiting = 0
-    const turnedAway = Effect.fail(new DatabaseUnavailable({ reason: "too many reads wait for Postgres" }))
-    /** One that does not answer is asked by as many as the lane has places for; the others would wait for each other's deadlines. */
-    const hopeless = () => waiting > options.lane && !ledger.reachable()
-    /** Every read of Postgres on behalf of the cache goes through here. */
-    const throughLane = <A>(effect: Effect.Effect<A, DatabaseUnavailable>): Effect.Effect<A, DatabaseUnavailable> => Effect.suspend(() => {
-      if (waiting >= MOST_WAITING || hopeless()) return turnedAway
-      waiting++
-      const began = performance.now()
-      return lane.withPermit(Effect.suspend(() => hopeless() ? turnedAway : effect)).pipe(Effect.ensuring(Effect.sync(() => {
-        waiting--
-        metrics.fallbackLatency(performance.now() - began)
-      })))
-    })
-
-    const truths = (kind: Kind, ids: readonly string[]): Effect.Effect<ReadonlyMap<string, Truth>, DatabaseUnavailable> =>
-      throughLane(Effect.map(ledger.rows(kind, ids), ({ epoch, rows }) => new Map(ids.map((id) => [id, { row: rows.get(id) ?? null, epoch }]))))
-
-    const entryOf = (kind: Kind, { row, epoch }: Truth): Entry => row === null ? entries.absence(kind, epoch) : entries.of(kind, row)
-
-    const load = (kind: Kind, ids: readonly string[]): Effect.Effect<ReadonlyMap<string, Entry>, DatabaseUnavailable> =>
-      Effect.map(truths(kind, ids), (found) => new Map(Array.from(found, ([id, truth]) => [id, entryOf(kind, truth)])))
-
-    const put = (kind: Kind, key: Key, id: string, entry: Entry, lease: string | null) => {
-      const value = entries.write(kind, id, entry)
-      return { key, value, lease, ttlMilliseconds: timeToLive(value, options.ttlMilliseconds, identifiers.random()) }
-    }
-
-    /** Whether each put now stands there. */
-    const fill = (puts: readonly ReturnType<typeof put>[]): Effect.Effect<readonly boolean[]> =>
-      access.fill(puts).pipe(
-        Effect.map((outcomes) => outcomes.map((outcome) => outcome === "stored" || outcome === "current")),
-        Effect.catch(() => Effect.succeed(puts.map(() => false)))
-      )
-
-    const one = (kind: Kind, key: Key, id: string, lease: string | null): Effect.Effect<Loaded, DatabaseUnavailable> =>
-      Effect.gen(function*() {
-        const entry = (yield* load(kind, [id])).get(id)!
-        const [stored] = yield* fill([put(kind, key, id, entry, lease)])
-        return { entry, stored: stored!, hit: false }
-      })
-
-    /** Null where no lease is free. */
-    const underLease = (kind: Kind, key: Key, id: string): Effect.Effect<Loaded | null, DatabaseUnavailable> =>
-      Effect.gen(function*() {
-        let loaded: Loaded | null = null
-        // Twice: a lease is broken by a change, and by the relay that settles one, and then the row may have been read too early.
-        for (let i = 0; i < 2; i++) {
-          const token = identifiers.token()
-          const [given] = yield* Effect.catch(access.lease([key], token), () => Effect.succeed([false]))
-          if (!given) break
-          loaded = yield* one(kind, key, id, token)
-          if (loaded.stored) break
-        }
-        return loaded
-      })
-
-    /** Under a lease if one is free; else what its holder brings, or the row without a fill. */
-    const miss = (kind: Kind, key: Key, id: string): Effect.Effect<Loaded, DatabaseUnavailable> =>
-      Effect.gen(function*() {
-        const loaded = yield* underLease(kind, key, id)
-        if (loaded !== null) return loaded
-        for (let i = 0; i < LOOKS_AGAIN; i++) {
-          const look = yield* Effect.promise(() => access.look(key, false))
-          const entry = look?.value == null ? null : entries.read(kind, id, look.value)
-          if (entry !== null) return { entry, stored: false, hit: true }
-          yield* Effect.sleep(APART)
-        }
-        return { entry: (yield* load(kind, [id])).get(id)!, stored: false, hit: false }
-      })
-
-    /** Loads of one key that run at the moment: whoever misses meanwhile shares them. */
-    const flights = new Map<string, Promise<Loaded>>()
-    const shared = (name: string, start: () => Effect.Effect<Loaded, DatabaseUnavailable>): { readonly load: Promise<Loaded>; readonly joined: boolean } => {
-      const under = flights.get(name)
-      if (under !== undefined) return { load: under, joined: true }
-      const load = run(start())
-      flights.set(name, load)
-      const over = () => { if (flights.get(name) === load) flights.delete(name) }
-      load.then(over, over)
-      return { load, joined: false }
-    }
 
     /** What stands there is none of ours: damage, a forgery, or another format. It is as good as evicted, and so it will be. */
     const isForeign = (kind: Kind, id: string, look: Look | null): boolean =>
@@ -296,17 +206,13 @@ const make = (options: { readonly ttlMilliseconds: number; readonly lane: number
         // Its version, which nothing proves, could be more than the row's, and the guard would then keep it.
         const foreign = keys.filter((_, i) => cached[i] === null && isForeign(kind, ids[i]!, looks[i]!))
         yield* Effect.forEach(foreign, (key) => Effect.ignore(access.evict(key, "undecodable")), { concurrency: "unbounded", discard: true })
-        const keysOfMissing = missing.map((id) => keyspace.keyOf(kind.name, id))
-        const token = identifiers.token()
-        const given = yield* Effect.catch(access.lease(keysOfMissing, token), () => Effect.succeed(keysOfMissing.map(() => false)))
-        const found = loaded = yield* load(kind, missing)
-        for (const [id, { epoch }] of found) yield* check(kind, id, epoch, freshness.tokens)
-        yield* fill(missing.map((id, i) => put(kind, keysOfMissing[i]!, id, found.get(id)!, given[i] ? token : null)))
+        loaded = yield* many(kind, missing)
+        for (const [id, { epoch }] of loaded) yield* check(kind, id, epoch, freshness.tokens)
       }
       const all = ids.map((id, i) => cached[i] ?? loaded.get(id)!)
       // Deleted since the ids were read, or not: a list has living entities only.
       return { entries: all.filter(isLiving), size: ids.length, hits: ids.length - missing.length, shadow: false, next: more.length > ids.length ? ids.at(-1)! : null }
     })
 
-    return Queries.of({ read, list, startAnew: () => flights.clear() })
+    return Queries.of({ read, list, startAnew })
   })
