@@ -36,11 +36,20 @@ export const SETTINGS = {
   retryStrategy: (attempt) => Math.min(50 * 2 ** (attempt - 1), 1_000)
 } satisfies RedisOptions
 
+/** What the URL says of the deadlines, as numbers: the client takes them as the text that they are there, and a deadline of text ends the process. */
+const deadlinesIn = (url: string): { readonly server: string; readonly deadlines: Partial<typeof SETTINGS> } => {
+  if (!URL.canParse(url)) return { server: url, deadlines: {} }
+  const target = new URL(url), said = Array.from(target.searchParams).filter(([name]) => name.endsWith("Timeout"))
+  for (const [name] of said) target.searchParams.delete(name)
+  return { server: target.href, deadlines: Object.fromEntries(said.map(([name, text]) => [name, Number(text)]).filter(([, milliseconds]) => Number(milliseconds) > 0)) }
+}
+
 /** A client with these settings, which leaves a server that no longer takes writes: another node is the master now, and its name, asked again, leads there. */
 export const clientOf = (url: string): Redis => {
   // Once per connection: everything that is under way is answered so, and the client would hang another listener on the socket for each.
   let leaves = false
-  const redis = new Redis(url, { ...SETTINGS, reconnectOnError: (error) => !leaves && (leaves = error.message.includes("READONLY")) })
+  const { server, deadlines } = deadlinesIn(url)
+  const redis = new Redis(server, { ...SETTINGS, ...deadlines, reconnectOnError: (error) => !leaves && (leaves = error.message.includes("READONLY")) })
   redis.on("close", () => { leaves = false })
   return redis
 }
