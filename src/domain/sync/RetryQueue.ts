@@ -7,7 +7,7 @@ export interface Owed {
   readonly kind: string
   readonly id: string
   readonly version: number
-  /** Counts how often it was owed. A replay removes its row only if this is unchanged. */
+  /** The number of the debt, another one whenever the entity is owed again. A replay removes its row only if this is unchanged. */
   readonly owed: number
   readonly attempts: number
 }

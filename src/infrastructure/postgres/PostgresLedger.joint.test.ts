@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest
 import { createDatabase, dropDatabase } from "../../../test/support/database.ts"
 import { eventually } from "../../../test/support/eventually.ts"
 import { adjusting, cancelling, changing, erasing, makingCustomer, makingProduct, newKey, openLedger, other, placing } from "../../../test/support/ledgers.ts"
+import { patient } from "../../../test/support/patient.ts"
 import type { Kind } from "../../domain/Kind.ts"
 import { customer } from "../../domain/kinds/customer.ts"
 import { order } from "../../domain/kinds/order.ts"
@@ -22,7 +23,7 @@ const current = async (kind: Kind, id: string): Promise<Row> => (await run(opene
 
 beforeAll(async () => {
   url = await createDatabase({ migrated: true })
-  opened = await openLedger(url)
+  opened = await openLedger(patient(url))
 })
 afterAll(async () => {
   await opened.close()
@@ -43,7 +44,7 @@ const holding = async (text: string, values: unknown[]) => {
   return client
 }
 const WAITING = "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
-const somebodyWaits = () => eventually(async () => (await query(WAITING)).length === 1)
+const somebodyWaits = () => eventually(async () => (await query(WAITING)).length === 1, { within: 20_000 })
 
 const shop = async (count = 3) => {
   const [person, ...products] = [await made(makingCustomer()), ...await Promise.all(Array.from({ length: count }, () => made(makingProduct())))]
@@ -148,7 +149,7 @@ test("an erasure waits for the orders that hold its person, and orders do not wa
   let finish = () => {}
   const pause = new Promise<void>((resolve) => void (finish = resolve))
   const open = run(opened.ledger.alone([], Effect.tap(opened.ledger.commit(placing(person.id, [a!])), Effect.promise(() => pause))))
-  await eventually(async () => (await query("select from pg_stat_activity where datname = current_database() and state = 'idle in transaction'")).length === 1)
+  await eventually(async () => (await query("select from pg_stat_activity where datname = current_database() and state = 'idle in transaction'")).length === 1, { within: 20_000 })
   expect(await commit(placing(person.id, [b!]))).not.toBeNull()
   const erasure = commit(erasing(person))
   await somebodyWaits()
@@ -204,11 +205,11 @@ test("an id that is taken undoes all of it", async () => {
 test("the cache is owed every one of them", async () => {
   const { person, products } = await shop()
   const { row, also } = (await commit(placing(person.id, products, { owed: true })))!
-  const owed = () => query("select kind, entity_id as id, version_id::integer as version, owed::integer from sync_retry_queue order by kind, entity_id")
+  const owed = () => query("select kind, entity_id as id, version_id::integer as version from sync_retry_queue order by kind, entity_id")
   const ids = products.map(({ id }) => id).sort()
-  expect(await owed()).toEqual([{ kind: "order", id: row.id, version: 1, owed: 1 }, ...ids.map((id) => ({ kind: "product", id, version: 2, owed: 1 }))])
+  expect(await owed()).toEqual([{ kind: "order", id: row.id, version: 1 }, ...ids.map((id) => ({ kind: "product", id, version: 2 }))])
   await commit(cancelling(row, also.map(({ row }) => row), { owed: true }))
-  expect(await owed()).toEqual([{ kind: "order", id: row.id, version: 2, owed: 2 }, ...ids.map((id) => ({ kind: "product", id, version: 3, owed: 2 }))])
+  expect(await owed()).toEqual([{ kind: "order", id: row.id, version: 2 }, ...ids.map((id) => ({ kind: "product", id, version: 3 }))])
 })
 
 test("an order takes a thousand products, and gives them back", async () => {
@@ -221,7 +222,7 @@ test("an order takes a thousand products, and gives them back", async () => {
   const cancelled = (await commit(cancelling(placed.row, placed.also.map(({ row }) => row), { owed: true })))!
   expect(new Set(cancelled.also.map(({ row }) => `${row.version} ${row.state!["stock"]}`))).toEqual(new Set(["3 1000000"]))
   expect((await query("select count(*)::integer as n from products where version_id = 3 and stock = 1000000"))[0]).toEqual({ n: 1_000 })
-  expect((await query("select count(*)::integer as n, max(owed)::integer as owed from sync_retry_queue"))[0]).toEqual({ n: 1_001, owed: 2 })
+  expect((await query("select count(*)::integer as n, count(distinct owed)::integer as owed from sync_retry_queue"))[0]).toEqual({ n: 1_001, owed: 1_001 })
 })
 
 test("the rows are found by their keys, whatever the number of items, and not planned anew", async () => {

@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest
 import { createDatabase, dropDatabase } from "../../../test/support/database.ts"
 import { eventually } from "../../../test/support/eventually.ts"
 import { openLedger } from "../../../test/support/ledgers.ts"
+import { patient } from "../../../test/support/patient.ts"
 import { startProxy } from "../../../test/support/proxy.ts"
 import { product } from "../../domain/kinds/product.ts"
 import type { Change, IdempotencyKey, Ledger, NewEntity } from "../../domain/ledger/Ledger.ts"
@@ -34,7 +35,7 @@ const open = async (options: { url: string; poolMax: number }, steps: (() => unk
 beforeAll(async () => {
   url = await createDatabase()
   await run(migrate(url, { partitions: 64, log }))
-  ;({ ledger, postgres } = await open({ url, poolMax: 25 }, undoAll))
+  ;({ ledger, postgres } = await open({ url: patient(url), poolMax: 25 }, undoAll))
 })
 afterAll(async () => {
   for (const step of undoAll.reverse()) await step()
@@ -183,8 +184,11 @@ test("a key that was used changes nothing more, whatever the version", async () 
 })
 
 test("200 races of two changes leave no key without its event", async () => {
-  const rows = await Promise.all(Array.from({ length: 200 }, () => created()))
-  await Promise.all(rows.flatMap(({ change }) => ["one", "two"].map((name) => run(ledger.commit(changeOf(change, name, { key: key() }))))))
+  // Of each race both at once, and ten races at a time: who finds the pool crowded waits 5 s at most.
+  for (let n = 0; n < 200; n += 10) {
+    const rows = await Promise.all(Array.from({ length: 10 }, () => created()))
+    await Promise.all(rows.flatMap(({ change }) => ["one", "two"].map((name) => run(ledger.commit(changeOf(change, name, { key: key() }))))))
+  }
   expect(await query("select from command_keys")).toHaveLength(200)
   expect(await query("select k.digest from command_keys k left join outbox o using (entity_id, version_id) where o.entity_id is null")).toEqual([])
   expect(await query("select from outbox group by entity_id, version_id having count(*) > 1")).toEqual([])
@@ -208,7 +212,7 @@ test("the order of positions is the order of an entity's versions", async () => 
 test("the retry row is written by the commit where the cache is known to be away", async () => {
   const { change, id } = await created({ owed: true })
   await run(ledger.commit(changeOf(change, "Away", { owed: true, key: key() })))
-  expect(await query("select entity_id, version_id::integer as version, owed::integer, dead from sync_retry_queue")).toEqual([{ entity_id: id, version: 2, owed: 2, dead: false }])
+  expect(await query("select entity_id, version_id::integer as version, dead from sync_retry_queue")).toEqual([{ entity_id: id, version: 2, dead: false }])
 })
 
 const items = (count: number, over: object = {}): NewEntity[] => Array.from({ length: count }, () => {
@@ -279,19 +283,19 @@ test("an attempt that is still open at midnight is waited for", async () => {
   await client.query("begin")
   expect(await clocked(client, creation({ key: of }), "2031-05-01 23:59:59.9Z")).toBe(1)
   const second = clocked(postgres.pool, creation({ key: of }), "2031-05-02 00:00:00.1Z")
-  await eventually(async () => (await query("select from pg_locks where pid in (select pid from pg_stat_activity where datname = current_database()) and not granted and locktype = 'transactionid'")).length === 1)
+  await eventually(async () => (await query("select from pg_locks where pid in (select pid from pg_stat_activity where datname = current_database()) and not granted and locktype = 'transactionid'")).length === 1, { within: 20_000 })
   await client.query("commit")
   expect(await second).toBe(0)
 })
 
 test("what another session holds for more than 2 s is contended", async () => {
-  const { change, id } = await created(), client = await other()
+  const { ledger: requested } = await open({ url, poolMax: 2 }, undo), { change, id } = await created(), client = await other()
   await client.query("begin")
   await client.query("select from products where id = $1 for update", [id])
   const began = performance.now()
-  expect(await failing(ledger.commit(changeOf(change, "Waits")))).toMatchObject({ _tag: "Contended" })
+  expect(await failing(requested.commit(changeOf(change, "Waits")))).toMatchObject({ _tag: "Contended" })
   expect(performance.now() - began).toBeGreaterThan(1_900)
-  expect(await failing(ledger.alone([{ kind: product, id }], ledger.commit(changeOf(change, "Waits"))))).toMatchObject({ _tag: "Contended" })
+  expect(await failing(requested.alone([{ kind: product, id }], requested.commit(changeOf(change, "Waits"))))).toMatchObject({ _tag: "Contended" })
 })
 
 test("a statement that the server gives up changed nothing", async () => {
@@ -299,7 +303,7 @@ test("a statement that the server gives up changed nothing", async () => {
   await client.query("begin")
   await client.query("select from products where id = $1 for update", [id])
   const waiting = failing(ledger.commit(changeOf(change, "Cancelled")))
-  await eventually(async () => (await postgres.pool.query("select pg_cancel_backend(pid) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'")).rowCount === 1)
+  await eventually(async () => (await postgres.pool.query("select pg_cancel_backend(pid) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'")).rowCount === 1, { within: 20_000 })
   expect(await waiting).toMatchObject({ _tag: "DatabaseUnavailable", reason: "57014" })
   await client.query("commit")
   expect((await load(id)).row!.version).toBe(1)
@@ -315,7 +319,7 @@ test("a connection that is lost under a commit leaves its outcome unknown; the n
   await client.query("begin")
   await client.query("select from products where id = $1 for update", [id])
   const waiting = failing(ledger.commit(changeOf(change, "Lost")))
-  await eventually(async () => (await postgres.pool.query("select pg_terminate_backend(pid) from pg_locks where pid in (select pid from pg_stat_activity where datname = current_database()) and not granted")).rowCount === 1)
+  await eventually(async () => (await postgres.pool.query("select pg_terminate_backend(pid) from pg_locks where pid in (select pid from pg_stat_activity where datname = current_database()) and not granted")).rowCount === 1, { within: 20_000 })
   expect(await waiting).toMatchObject({ _tag: "UnknownOutcome" })
   await client.query("commit")
   expect((await load(id)).row!.version).toBe(1)
@@ -330,11 +334,10 @@ test("connections that died while idle are not noticed by who reads", async () =
 })
 
 test("a database that cannot be reached is said to be away, and to be back; the process lives on", async () => {
-  const target = new URL(url), proxy = await startProxy({ host: target.hostname, port: Number(target.port) })
+  // The commit below waits for its lock as long as the test wants it to.
+  const target = new URL(patient(url)), proxy = await startProxy({ host: target.hostname, port: Number(target.port) })
   undo.push(proxy.stop)
   target.host = `127.0.0.1:${proxy.port}`
-  // The commit below waits for its lock as long as the test wants it to.
-  target.searchParams.set("options", "-c lock_timeout=30000")
   const { ledger: far } = await open({ url: target.href, poolMax: 3 }, undo)
   const { change, id } = await created(), client = await other()
   await client.query("begin")
@@ -348,7 +351,7 @@ test("a database that cannot be reached is said to be away, and to be back; the 
     return pause
   })))
   await eventually(() => isBetween, { within: 20_000 })
-  await eventually(async () => (await postgres.pool.query("select from pg_locks where pid in (select pid from pg_stat_activity where datname = current_database()) and not granted")).rowCount === 1)
+  await eventually(async () => (await postgres.pool.query("select from pg_locks where pid in (select pid from pg_stat_activity where datname = current_database()) and not granted")).rowCount === 1, { within: 10_000 })
   await proxy.cut()
   proceed()
   expect(await waiting).toMatchObject({ _tag: "UnknownOutcome" })
@@ -359,7 +362,7 @@ test("a database that cannot be reached is said to be away, and to be back; the 
   await client.query("rollback")
   await proxy.restore()
   // Nobody told the server that its client had gone, so this one went through: the key finds out.
-  await eventually(async () => (await run(far.load(product, id, cutOff.key))).kept?.version === 2)
+  await eventually(async () => (await run(far.load(product, id, cutOff.key))).kept?.version === 2, { within: 20_000 })
   expect(far.reachable()).toBe(true)
   expect(lines).toContain("Postgres cannot be reached")
   expect(lines).toContain("Postgres is back")
@@ -392,8 +395,12 @@ test("rows come with the epoch of the statement, without those that are unknown,
   expect((await run(fresh.rows(product, [randomUUID()]))).epoch).toBe(found.epoch)
   await query("insert into database_epochs (epoch, system_identifier, timeline) values ($1, 'x', 2)", [found.epoch + 1])
   undo.push(() => query("delete from database_epochs where timeline = 2 and system_identifier = 'x'"))
+  const asked = performance.now()
   expect((await run(fresh.rows(product, []))).epoch).toBe(found.epoch + 1)
-  expect(Math.abs(fresh.clock() - Date.now())).toBeLessThan(1_000)
+  // Never too little, and ahead by no more than the question took. The server may be on another machine, with a clock of its own.
+  const took = performance.now() - asked, before = Date.now(), clock = fresh.clock()
+  expect(clock).toBeGreaterThan(before - 1_000)
+  expect(clock).toBeLessThan(Date.now() + took + 1_000)
 })
 
 test("a list has living entities in the order of their ids, and can be narrowed", async () => {
@@ -409,12 +416,13 @@ test("a list has living entities in the order of their ids, and can be narrowed"
 })
 
 test("a snapshot shows what was committed before it, with the database's epoch and clock", async () => {
-  const { committed } = await created()
+  const { committed } = await created(), before = Date.now()
   const { epoch, snapshot, time } = await run(ledger.snapshot)
   expect(epoch).toBe(committed.row.epoch)
   expect(snapshot.xmax).toBeGreaterThan(committed.transaction)
   expect(snapshot.open).not.toContain(committed.transaction)
-  expect(Math.abs(time - Date.now())).toBeLessThan(5_000)
+  expect(time).toBeGreaterThan(before - 5_000)
+  expect(time).toBeLessThan(Date.now() + 5_000)
 })
 
 test("the place of a token is remembered while its event is there", async () => {

@@ -29,7 +29,7 @@ export const keeping = (source: string, selected: string) => {
             on conflict do nothing returning 1)`
 }
 
-export const OWE = "on conflict (kind, entity_id) do update set owed = sync_retry_queue.owed + 1, dead = false, reason = excluded.reason, " +
+export const OWE = "on conflict (kind, entity_id) do update set owed = excluded.owed, dead = false, reason = excluded.reason, " +
   "version_id = greatest(sync_retry_queue.version_id, excluded.version_id), next_attempt_at = least(sync_retry_queue.next_attempt_at, excluded.next_attempt_at)"
 
 export const owe: Statement = {
