@@ -15,6 +15,8 @@ export type Stand = {
   readonly history: History;
   /** Who is not led to a Postgres that was promoted. */
   readonly spared: Set<Member>;
+  /** Changes of scenes whose outcome nobody has told yet, to be asked for again: whether it is known now. */
+  readonly open: { readonly what: string; readonly again: (member: Member) => Promise<boolean> }[];
   /** Products that no client changes. */
   readonly quiet: Entity[];
   /** So many milliseconds, or until the round is over. */

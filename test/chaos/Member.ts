@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { setTimeout as delay } from "node:timers/promises";
 import { join } from "node:path";
+import { eventually } from "../support/eventually.ts";
 import { type RunningProcess, startProcess } from "../support/processes.ts";
 import { type Proxy, startProxy } from "../support/proxy.ts";
 
@@ -40,6 +41,30 @@ const AWAY = /DatabaseUnavailable|CacheUnavailable|UnknownOutcome/u;
 const isDefect = ({ level, msg, cause }: Line) =>
   (level === "error" || level === "fatal") && !EXPECTED.some((one) => one.test(msg)) && !(msg === "Leased work failed" && AWAY.test(String(cause)));
 
+// A port that is not listened on may be lent to somebody's connection for a moment.
+const LISTEN_MS = 30_000;
+
+/** A fault and a fail-over take hold of the same network: one after the other, for a server that is closed while it is about to listen says nothing to who waits for it. */
+const inTurn = (proxy: Proxy): Proxy => {
+  let earlier: Promise<unknown> = Promise.resolve();
+  const turn = (work: () => Promise<void>) => () => {
+    const mine = earlier.then(work);
+    earlier = mine.catch(() => undefined);
+    return mine;
+  };
+  return { ...proxy, cut: turn(proxy.cut), restore: turn(() => eventually(proxy.restore, { within: LISTEN_MS })), stop: turn(proxy.stop) };
+};
+
+/** Null where it is none; the last one of a process that was killed may be half a line. */
+const lineOf = (text: string): Line | null => {
+  if (!text.startsWith("{") || !text.endsWith("}")) return null;
+  try {
+    return JSON.parse(text) as Line;
+  } catch {
+    return null;
+  }
+};
+
 export type Servers = { readonly postgresPort: number; readonly redisPort: number; readonly databaseUrl: (port: number) => string };
 
 export const startMember = async (
@@ -48,8 +73,8 @@ export const startMember = async (
   { root, servers, environment, key, onDefect }: { root: string; servers: Servers; environment: Readonly<Record<string, string>>; key: string; onDefect: (text: string) => void },
 ): Promise<Member> => {
   const [redis, postgres] = await Promise.all([
-    startProxy({ host: "127.0.0.1", port: servers.redisPort }),
-    startProxy({ host: "127.0.0.1", port: servers.postgresPort }),
+    startProxy({ host: "127.0.0.1", port: servers.redisPort }).then(inTurn),
+    startProxy({ host: "127.0.0.1", port: servers.postgresPort }).then(inTurn),
   ]);
   const defects: string[] = [];
   let child: RunningProcess, url: string | null = null, over = false, killed = false, starts = 0;
@@ -65,8 +90,8 @@ export const startMember = async (
     for (;;) {
       const last = ended, text = process.output(), end = last ? text.length : text.lastIndexOf("\n") + 1, printed: string[] = [];
       for (const line of text.slice(read, end).split("\n")) {
-        if (line.startsWith("{") && line.endsWith("}")) {
-          const parsed = JSON.parse(line) as Line;
+        const parsed = lineOf(line);
+        if (parsed !== null) {
           if (parsed.msg === "Holdfast is ready") {
             ready = true;
             url = (parsed["url"] ?? parsed["opsUrl"]) as string;

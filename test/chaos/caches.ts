@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { debianRedis } from "../support/debian.ts";
 import { eventually } from "../support/eventually.ts";
-import { type RedisServer, startBinary } from "../support/redis.ts";
+import { type RedisOptions, type RedisServer, startBinary } from "../support/redis.ts";
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 
@@ -13,6 +13,10 @@ const DOWN_AFTER_MS = 1_000;
 const FAILOVER_MS = 6_000;
 
 const LOOK_MS = 50;
+// A master waits five seconds for further replicas before it begins to copy itself.
+const COPIED_MS = 60_000, MEND_MS = 120_000;
+// One whose port was taken meanwhile, or that did not answer in time, is made anew.
+const START_MS = 60_000;
 
 /** A Redis, its replica, and a Sentinel that gives the mastership to the one that lives. */
 export type Caches = {
@@ -36,14 +40,14 @@ const way = async () => {
 };
 
 export const startCaches = async (onMaster: (port: number, stay: boolean) => Promise<void>): Promise<Caches> => {
-  const found = await way();
-  const first = await startBinary(found, {});
+  const found = await way(), server = (options: RedisOptions) => eventually(() => startBinary(found, options), { within: START_MS });
+  const first = await server({});
   // Told when it runs, not on its command line: one that is killed while it is the master must come back as one, and not as a replica of its replica.
-  const second = await startBinary(found, {});
+  const second = await server({});
   await second.cli("REPLICAOF", "127.0.0.1", first.port);
   // A replica that never asked its master for the data would be promoted empty.
-  await eventually(async () => String(await second.cli("INFO", "replication")).includes("master_link_status:up"), { within: 10_000 });
-  const sentinel = await startBinary(found, {
+  await eventually(async () => String(await second.cli("INFO", "replication")).includes("master_link_status:up"), { within: COPIED_MS });
+  const sentinel = await server({
     args: ["--sentinel"],
     config: [
       `sentinel monitor ${MASTER} 127.0.0.1 ${first.port} 1`,
@@ -90,7 +94,7 @@ export const startCaches = async (onMaster: (port: number, stay: boolean) => Pro
       await sentinel.cli("SENTINEL", "REMOVE", MASTER);
       await sentinel.cli("SENTINEL", "MONITOR", MASTER, "127.0.0.1", to.port, 1);
       await sentinel.cli("SENTINEL", "SET", MASTER, "down-after-milliseconds", DOWN_AFTER_MS, "failover-timeout", FAILOVER_MS);
-      await eventually(() => followed > before, { within: 5_000 }).finally(() => (stay = false));
+      await eventually(() => followed > before, { within: 30_000 }).finally(() => (stay = false));
     },
     mend: async () => {
       await eventually(async () => {
@@ -117,7 +121,7 @@ export const startCaches = async (onMaster: (port: number, stay: boolean) => Pro
           return follows(replica, now);
         }
         return true;
-      }, { within: 60_000 });
+      }, { within: MEND_MS });
       // It asks a master every ten seconds who its replicas are, and this one had none when it was asked first.
       if (promoted) await sentinel.cli("SENTINEL", "RESET", MASTER);
       promoted = false;

@@ -3,11 +3,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { newAddress, newPerson } from "../support/persons.ts";
 import { type Demand, type Entity, type History, pathOf } from "./History.ts";
 import type { Member } from "./Member.ts";
-import { type Answer, anyOf, ask, type Asked } from "./requests.ts";
+import { type Answer, anyOf, ask, type Asked, isOutcome, problemOf } from "./requests.ts";
 import type { Seeded } from "./seeded.ts";
-
-type Problem = { readonly type?: string };
-const problemOf = ({ body }: Answer) => (body as Problem | undefined)?.type?.replace("/problems/", "") ?? "";
 
 /** What is there to be changed and read. Products are replaced when they are deleted; of orders the latest are kept. */
 export type Stage = { readonly quiet: Entity[]; readonly products: { entity: Entity; readonly sku: string }[]; readonly customers: Entity[]; readonly orders: { readonly entity: Entity; readonly key: string; readonly products: readonly Entity[] }[] };
@@ -57,7 +54,7 @@ export const client = (name: string, { apis, history, stage, random }: { apis: r
         else if (answer.token !== null) tokens.set(entity, { token: answer.token, version: Infinity, knownAt: Date.now() });
         return { answer, entity, key };
       }
-      if (answer !== null && answer.status !== 503 && problem !== "idempotency-key-in-flight") {
+      if (answer !== null && isOutcome(answer)) {
         unexpected(answer, what, null);
         return null;
       }

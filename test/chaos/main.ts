@@ -56,11 +56,17 @@ const sabotaged = async (rule: string) => {
   return folder;
 };
 
-const leave = async (code: number): Promise<never> => {
-  await end();
-  process.exit(code);
-};
+let leaving: Promise<never> | undefined;
+/** Whoever says so first says with which code. */
+const leave = (code: number): Promise<never> => (leaving ??= end().then(() => process.exit(code)));
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => void leave(130));
+// Left to Node, a fault of the harness itself would end with the code of a violation, and leave its folders.
+for (const fault of ["uncaughtException", "unhandledRejection"] as const) {
+  process.on(fault, (error: unknown) => {
+    console.error(error);
+    void leave(COULD_NOT_RUN);
+  });
+}
 
 try {
   const { help, list, sabotage, root, plan } = await arrange();

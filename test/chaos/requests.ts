@@ -37,6 +37,12 @@ export const ask = async (member: Member, method: string, path: string, { body, 
   }
 };
 
+type Problem = { readonly type?: string };
+export const problemOf = ({ body }: Answer) => (body as Problem | undefined)?.type?.replace("/problems/", "") ?? "";
+
+/** Whether it says what became of a change; of any other answer, and of none, the change may have happened or may happen yet. */
+export const isOutcome = (answer: Answer) => answer.status !== 503 && problemOf(answer) !== "idempotency-key-in-flight";
+
 /** A process that is ready, if there is one at the moment. */
 export const anyOf = async (members: readonly Member[], random: Seeded): Promise<Member> => {
   const ready = members.filter((member) => member.url() !== null);

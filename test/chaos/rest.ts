@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Stand } from "./Fault.ts";
 import { ask } from "./requests.ts";
 
-const MEND_MS = 60_000, REST_MS = 120_000;
+const MEND_MS = 180_000, OUTCOME_MS = 60_000, REST_MS = 120_000;
 
 const within = async (ms: number, check: () => Promise<string | null>): Promise<string | null> => {
   const end = performance.now() + ms;
@@ -27,6 +27,15 @@ export const mend = async ({ apis, relays, actors, caches, truth }: Stand): Prom
     return members.find((member) => member.url() === null)?.name ?? null;
   });
   if (wrong !== null) throw new Error(`not all processes run that should: ${wrong}`);
+};
+
+/** No change that a scene has asked for is under way any more when this is over: one that happened while everything is compared would look like a fault. */
+export const learnOutcomes = async ({ open, apis, history }: Stand): Promise<void> => {
+  await Promise.all(open.splice(0).map(async ({ what, again }) => {
+    let asked = 0;
+    const unknown = await within(OUTCOME_MS, async () => (await again(apis[asked++ % apis.length]!)) ? null : what);
+    if (unknown !== null) history.violate(`the outcome of a scene's change could not be learnt: ${unknown}`);
+  }));
 };
 
 /** Until nothing is owed, nothing is unsettled and every process reads the cache. Answers what did not come to rest. */

@@ -7,7 +7,7 @@ import { startGoneBack } from "./goneBack.ts";
 import { startHistory } from "./History.ts";
 import { startJudge } from "./judge.ts";
 import { printVerdict, printViolations } from "./report.ts";
-import { comeToRest, mend } from "./rest.ts";
+import { comeToRest, learnOutcomes, mend } from "./rest.ts";
 import { SCENES } from "./scenes/scenes.ts";
 import { type Planned, scheduleOf } from "./schedule.ts";
 import { seeded } from "./seeded.ts";
@@ -72,41 +72,48 @@ export const runChaos = async (plan: Plan, whenOver: (work: () => Promise<void>)
   const failsOver = plan.faults.includes(POSTGRES_FAIL_OVER);
   // The more there is to be judged, the longer it takes: a round for which there is no time is left out.
   const start = history.now();
-  for (let round = 1, took = plan.lengthMs / rounds, last = false; !last && history.violations.length === 0; round++) {
-    const roundBegan = history.now();
-    last = round >= rounds || roundBegan - start + 1.5 * took > plan.lengthMs;
-    history.log(`round ${round} of ${rounds} at most`);
-    stand.isOver(false);
-    const began = history.now(), until = began + roundMs, own = random.fork(`round ${round}`);
-    // Last of all, and in a long run once in the middle: what it loses makes every later check a little weaker.
-    const late = failsOver && (last || plan.faults.length <= 4 || (rounds > 8 && round === Math.ceil(rounds / 2)));
-    // Not all at once: where everything is emptied all the time, nothing that is wrong stands for long.
-    const chosen = plan.faults.filter((name) => name in FAULTS && (plan.faults.length <= 4 || own.chance(0.5)) && !(late && (name === "crash-postgres" || name in SCENES)));
-    history.allowUnavailable(late || chosen.some((name) => TOUCH_THE_DATABASE.includes(name)));
-    for (const one of clients) one.again();
-    const lives = clients.map((one) => one.live());
-    const schedule = scheduleOf(own, roundMs, chosen, plan);
-    const working = (Object.keys(schedule) as Track[]).map((track) => work(schedule[track], began, until));
-    if (late) {
-      await stand.pause(roundMs * 0.4);
-      count(POSTGRES_FAIL_OVER);
-      const { entities, served, lastServedMs, verifiedMs } = await failOverPostgres(stand, own, own.between(2_000, 5_000), own.chance(0.5) ? "before" : "later");
-      extra.push(`fail-over of Postgres  ${entities} entities had versions that were lost; ${served} phantoms were seen, the last after ${Math.round(lastServedMs)} ms; verified after ${Math.round(verifiedMs)} ms`);
+  const breakAndJudge = async () => {
+    for (let round = 1, took = plan.lengthMs / rounds, last = false; !last && history.violations.length === 0; round++) {
+      const roundBegan = history.now();
+      last = round >= rounds || roundBegan - start + 1.5 * took > plan.lengthMs;
+      history.log(`round ${round} of ${rounds} at most`);
+      stand.isOver(false);
+      const began = history.now(), until = began + roundMs, own = random.fork(`round ${round}`);
+      // Last of all, and in a long run once in the middle: what it loses makes every later check a little weaker.
+      const late = failsOver && (last || plan.faults.length <= 4 || (rounds > 8 && round === Math.ceil(rounds / 2)));
+      // Not all at once: where everything is emptied all the time, nothing that is wrong stands for long.
+      const chosen = plan.faults.filter((name) => name in FAULTS && (plan.faults.length <= 4 || own.chance(0.5)) && !(late && (name === "crash-postgres" || name in SCENES)));
+      history.allowUnavailable(late || chosen.some((name) => TOUCH_THE_DATABASE.includes(name)));
+      for (const one of clients) one.again();
+      const lives = clients.map((one) => one.live());
+      const schedule = scheduleOf(own, roundMs, chosen, plan);
+      const working = (Object.keys(schedule) as Track[]).map((track) => work(schedule[track], began, until));
+      if (late) {
+        await stand.pause(roundMs * 0.4);
+        count(POSTGRES_FAIL_OVER);
+        const { entities, served, lastServedMs, verifiedMs } = await failOverPostgres(stand, own, own.between(2_000, 5_000), own.chance(0.5) ? "before" : "later");
+        extra.push(`fail-over of Postgres  ${entities} entities had versions that were lost; ${served} phantoms were seen, the last after ${Math.round(lastServedMs)} ms; verified after ${Math.round(verifiedMs)} ms`);
+      }
+      while (history.now() < until && history.violations.length === 0) await delay(100);
+      stand.isOver(true);
+      history.log("the faults end");
+      await Promise.all(working);
+      await mend(stand);
+      for (const one of clients) one.end(OUTCOME_MS);
+      await Promise.all([...lives, learnOutcomes(stand)]);
+      if (history.violations.length > 0) break;
+      const unrest = await comeToRest(stand);
+      if (unrest !== null) history.violate(`it did not come to rest: ${unrest}`);
+      history.log("everything is at rest; it is judged");
+      await judge.judge();
+      took = history.now() - roundBegan;
     }
-    while (history.now() < until && history.violations.length === 0) await delay(100);
-    stand.isOver(true);
-    history.log("the faults end");
-    await Promise.all(working);
-    await mend(stand);
-    for (const one of clients) one.end(OUTCOME_MS);
-    await Promise.all(lives);
-    if (history.violations.length > 0) break;
-    const unrest = await comeToRest(stand);
-    if (unrest !== null) history.violate(`it did not come to rest: ${unrest}`);
-    history.log("everything is at rest; it is judged");
-    await judge.judge();
-    took = history.now() - roundBegan;
-  }
+  };
+  // What cannot go on after something was found to be broken takes nothing back.
+  await breakAndJudge().catch((error: unknown) => {
+    if (history.violations.length === 0) throw error;
+    history.log(`it could not go on: ${String(error).slice(0, 200)}`);
+  });
   const clean = history.violations.length === 0, tookSeconds = (history.now() / 1_000).toFixed(1);
   whole.abort();
   await Promise.all([watch.stop(), stalling]);

@@ -14,6 +14,9 @@ import { startTruth } from "./truth.ts";
 
 const run = promisify(execFile);
 
+// Seven processes that start at once on two cores, which others may be busy with.
+const READY_MS = 240_000;
+
 export type Sizes = { readonly apis: number; readonly relays: number };
 
 /** Postgres and its replica, Redis with replica and Sentinel, and the processes of Holdfast whose sources are under `root`. What has to be ended is given to `whenOver`. */
@@ -46,6 +49,8 @@ export const startStand = async (root: string, { apis, relays }: Sizes, history:
     const member = await startMember(name, role, { root, servers, environment: { KEYRING_FILE: keyring, ...own }, key: KEY, onDefect: (text) => history.violate(text) });
     whenOver(member.stop);
     members.push(member);
+    // Sentinel may have named another master before it was one of those who are led there.
+    member.redis.redirect(caches.master().port);
     return member;
   };
   const started = {
@@ -53,7 +58,7 @@ export const startStand = async (root: string, { apis, relays }: Sizes, history:
     relays: await Promise.all(Array.from({ length: relays }, (_, n) => start("relay", `relay-${n + 1}`))),
     actors: await Promise.all([start("api", "actor-1", { SYNC_BUDGET_MS: "900" }), start("api", "actor-2")]),
   };
-  await eventually(() => members.every((member) => member.url() !== null), { within: 60_000 });
+  await eventually(() => members.every((member) => member.url() !== null), { within: READY_MS });
 
   let over = new AbortController();
   return {
@@ -61,6 +66,7 @@ export const startStand = async (root: string, { apis, relays }: Sizes, history:
     caches,
     ...started,
     history,
+    open: [],
     quiet: [],
     spared,
     pause: (ms) => delay(Math.max(0, ms), undefined, { signal: over.signal }).catch(() => undefined),

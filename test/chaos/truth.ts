@@ -30,6 +30,8 @@ export type Truth = {
   readonly hold: (product: string | null) => Promise<() => Promise<void>>;
 };
 
+// A process that was killed may take its time to end, and a server is not started again while a session of the last one lives.
+const RESTART_MS = 120_000;
 // A file of the log that is renamed while it is copied is missing in the copy; then it is made again.
 const ATTEMPTS = 5;
 
@@ -85,8 +87,8 @@ export const startTruth = async (whenOver: WhenOver, onPrimary: (port: number) =
     crashes: () => crashes,
     crash: async () => {
       crashes++;
-      await primary.kill();
-      await primary.start();
+      await primary.kill().catch(() => undefined);
+      await eventually(primary.start, { within: RESTART_MS });
     },
     hold: async (product) => {
       const client = new pg.Client({ connectionString: primary.url, connectionTimeoutMillis: 5_000, statement_timeout: 5_000 });

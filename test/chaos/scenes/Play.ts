@@ -8,13 +8,15 @@ import type { Direction, Hold, Proxy } from "../../support/proxy.ts";
 import type { Stand } from "../Fault.ts";
 import { type Entity, pathOf } from "../History.ts";
 import type { Member } from "../Member.ts";
-import { type Answer, ask } from "../requests.ts";
+import { type Answer, ask, isOutcome } from "../requests.ts";
 
 /** Something else goes on that keeps the scene from being played; nothing is wrong. */
 export class Off extends Error {}
 
 // What a store or a relay's command may be kept back for: after a second the client of Redis gives its connection up.
 const CAUGHT_MS = 800, SETTLED_MS = 800, COMMITTED_MS = 600, QUEUE_MS = 600;
+// As long as a client waits for its answer; and as long as a replay may take that begins anew.
+const ANSWERED_MS = 4_000, PAID_MS = 10_000;
 
 const until = async (withinMs: number, check: () => Promise<boolean>): Promise<boolean> => {
   for (const end = performance.now() + withinMs; performance.now() < end; ) {
@@ -29,18 +31,24 @@ const until = async (withinMs: number, check: () => Promise<boolean>): Promise<b
  * A product that nobody else changes, and what can be done with it step by step: two processes that only scenes ask, and what either they or the relays say to
  * their servers is kept back at the step that matters.
  */
-export const startPlay = async ({ actors: [patient, quick], relays, truth, caches, history }: Stand) => {
+export const startPlay = async ({ actors: [patient, quick], relays, truth, caches, history, open }: Stand) => {
   const undo: (() => unknown)[] = [], under: Promise<unknown>[] = [];
   const failovers = caches.failovers(), lives = history.lives(), crashes = truth.crashes();
 
   const change = async (member: Member, what: string, path: string, body: object, of: (answer: Answer) => Entity) => {
     const key = randomUUID(), began = history.now();
-    const answer = await ask(member, "POST", path, { body, headers: { "idempotency-key": key, "x-request-id": key } });
-    if (answer === null || answer.status >= 300) return { answer: null, key };
-    const entity = of(answer);
-    history.acknowledge({ entity, key, began, at: history.now(), what, version: answer.version });
-    history.tell(entity, "scene", `${what} → version ${answer.version} by ${answer.by}, ${answer.source}`);
-    return { answer, key };
+    const once = async (by: Member) => {
+      const answer = await ask(by, "POST", path, { body, headers: { "idempotency-key": key, "x-request-id": key } });
+      if (answer === null || answer.status >= 300) return answer;
+      const entity = of(answer);
+      history.acknowledge({ entity, key, began, at: history.now(), what, version: answer.version });
+      history.tell(entity, "scene", `${what} → version ${answer.version} by ${answer.by}, ${answer.source}`);
+      return answer;
+    };
+    const isKnown = (answer: Answer | null) => answer !== null && isOutcome(answer), answer = await once(member);
+    // The scene goes on without it, but whatever became of it, it must have ended before everything is compared.
+    if (!isKnown(answer)) open.push({ what: `${what}, key ${key}`, again: async (by) => isKnown(await once(by)) });
+    return { answer: answer === null || answer.status >= 300 ? null : answer, key };
   };
   const needed = async (changed: ReturnType<typeof change>) => {
     const { answer, key } = await changed;
@@ -58,6 +66,7 @@ export const startPlay = async ({ actors: [patient, quick], relays, truth, cache
   const has = (...texts: readonly string[]) => (request: Buffer) => texts.every((text) => request.includes(text));
   const isScript = has("\r\neval", product.id), isOfCheckpoint = has("\r\neval", `\r\n1\r\n$${checkpoint.length}\r\n${checkpoint}\r\n`);
 
+  const owed = async () => (await truth.query("select 1 from sync_retry_queue where entity_id = $1", [product.id])).length > 0;
   const unstored = async (entity: Entity) => {
     const letGo = await truth.hold(entity.id);
     await letGo();
@@ -102,8 +111,10 @@ export const startPlay = async ({ actors: [patient, quick], relays, truth, cache
       undo.push(all.release);
       return all;
     },
-    caught: async (hold: Hold, withinMs = CAUGHT_MS) => {
-      if (!(await hold.caught(withinMs))) throw new Off("nothing of the kind was sent");
+    /** What is waited for is sent before that which goes on beside has ended, or not at all; so a slow machine may take its time. */
+    caught: async (hold: Hold) => {
+      const withinMs = under.length > 0 ? ANSWERED_MS : CAUGHT_MS, ended = under.length > 0 ? [Promise.all(under).then(() => hold.caught(0))] : [];
+      if (!(await Promise.race([hold.caught(withinMs), ...ended]))) throw new Off("nothing of the kind was sent");
     },
     /** Goes on beside what follows. */
     beside: (work: Promise<unknown>) => void under.push(work.catch(() => undefined)),
@@ -164,9 +175,13 @@ export const startPlay = async ({ actors: [patient, quick], relays, truth, cache
       undo.push(() => relays.forEach((relay) => relay.signal("SIGCONT")));
     },
     goOnRelays: () => relays.forEach((relay) => relay.signal("SIGCONT")),
+    /** Everybody whose store was missed has given it up, and the replay has brought what they owed. */
+    paid: async () => {
+      await Promise.all(under.splice(0));
+      if (!(await until(PAID_MS, async () => !(await owed())))) throw new Off("it is owed");
+    },
     /** With every store arrived and no retry row left, nothing stale stands there, relay or no relay. */
     fresh: async () => {
-      const owed = async () => (await truth.query("select 1 from sync_retry_queue where entity_id = $1", [product.id])).length > 0;
       if (!(await until(QUEUE_MS, async () => !(await owed())))) throw new Off("it is owed");
       const [{ version }] = await truth.query("select version_id::float8 as version from products where id = $1", [product.id]);
       const explained = await ask(quick, "GET", `/ops/entries/product/${product.id}`);

@@ -3,7 +3,9 @@ import { scene } from "./scene.ts";
 /** Stores, fills and leases that come late. */
 export const LEASE_SCENES = {
   ...scene("late-store", "a store comes after another process has stored a newer version", (random) => {
-    const present = random.chance(0.5), evicted = random.chance(0.5), unsettled = random.chance(0.4);
+    const present = random.chance(0.5), evicted = random.chance(0.5), when = random.between(0, 1);
+    // With the relays stopped; or when its writer has given it up long since and others have brought what it owed, so that nobody looks at the entry again.
+    const unsettled = when < 0.4, givenUp = !unsettled && when < 0.7;
     return async (play) => {
       if (!present) await play.evict();
       if (unsettled) play.stopRelays();
@@ -11,8 +13,9 @@ export const LEASE_SCENES = {
       play.beside(play.write(play.patient));
       await play.caught(late);
       await play.write(play.quick);
+      if (givenUp) await play.paid();
       if (!unsettled) await play.settled();
-      if (evicted) await play.evict();
+      if (evicted && !givenUp) await play.evict();
       late.release();
       await play.ended();
       if (unsettled) await play.fresh();
