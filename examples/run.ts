@@ -14,6 +14,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { isDeepStrictEqual } from "node:util";
 import type { Result } from "./importing/Result.ts";
@@ -55,7 +56,19 @@ const startService = async (folder: string) => {
   }
   child.stdout.resume();
   if (url === null) throw new Error("The service did not start.");
+  await untilRead(url);
   return { url, stop };
+};
+
+/** A service that has just started serves an entry only once it has seen that its partition is settled, a moment after that is so. */
+const untilRead = async (url: string): Promise<void> => {
+  const late = AbortSignal.timeout(60_000);
+  for (;;) {
+    const answer = await fetch(`${url}/ops/stats`, { headers: { authorization: "Bearer dev" }, signal: late });
+    const { breaker } = await answer.json() as { breaker: string };
+    if (breaker === "closed") return;
+    await delay(10);
+  }
 };
 
 const runImport = async ({ script, args }: Import, url: string, report: string): Promise<Result> => {

@@ -81,4 +81,4 @@ test("beyond the loopback the key dev is nobody's, whatever the Host", async () 
   for (const host of ["localhost", "127.0.0.1"]) expect(await ask(`http://127.0.0.1:${new URL(one.url!).port}`, "/v1/products?limit=1", "dev", host)).toBe(401);
   await one.stop();
   await rm(home, { recursive: true, force: true });
-}, 30_000);
+});

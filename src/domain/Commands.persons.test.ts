@@ -1,6 +1,7 @@
 import { inspect } from "node:util"
 import { beforeEach, describe, expect, test } from "vitest"
 import { eventually } from "../../test/support/eventually.ts"
+import { patient } from "../../test/support/patient.ts"
 import { changingCustomer, keyOf, lineOf, placing, registering, tombstoning } from "../../test/support/requests.ts"
 import { creating, failing, freshDatabase, openServices, run } from "../../test/support/services.ts"
 import type { Services } from "../../test/support/services.ts"
@@ -17,7 +18,7 @@ let database: Awaited<ReturnType<typeof freshDatabase>>
 let services: Services, commands: Commands["Service"]
 beforeEach(async () => {
   database = await freshDatabase()
-  services = await openServices({ database: database.url })
+  services = await openServices({ database: patient(database.url) })
   commands = services.get(Commands)
 })
 
@@ -69,10 +70,10 @@ describe("registering", () => {
   })
 
   test("that waited too long gives the key back, and one whose outcome is unknown does not: it may have happened", async () => {
-    const gate = await database.connect()
+    const gate = await database.connect(), { get } = await openServices({ database: database.url })
     await gate.query("begin")
     await gate.query("lock table customers in exclusive mode")
-    expect(await failing(commands.create(registering(ada)))).toMatchObject({ _tag: "TooContended" })
+    expect(await failing(get(Commands).create(registering(ada)))).toMatchObject({ _tag: "TooContended" })
     expect(await subjects()).toEqual([])
     const unknown = failing(commands.create(registering(ada)))
     await terminateWaiting()
@@ -167,7 +168,7 @@ describe("changing", () => {
       "create index customers_gate on customers (gate(status))",
       "drop index customers_email_key", "create unique index customers_email_key on customers (email_index) where deleted_at is null"
     ]) await database.query(text)
-    const { get } = await openServices({ database: database.url })
+    const { get } = await openServices({ database: patient(database.url) })
     const swapping = (by: Commands["Service"], id: string, email: string) => failing(by.change(changingCustomer(id, { email })))
     for (let n = 0; n < 3; n++) {
       await database.query("select pg_advisory_lock(7777)")

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest"
 import { eventually } from "../../test/support/eventually.ts"
+import { patient } from "../../test/support/patient.ts"
 import { creating, freshDatabase, freshRedis, openServices, renaming, run } from "../../test/support/services.ts"
 import { Cache } from "./cache/Cache.ts"
 import { CacheAccess } from "./cache/CacheAccess.ts"
@@ -23,7 +24,7 @@ const open = async (reading = (url: string) => url) => {
 // It used to share such a load, and answered with what had been before an acknowledged change.
 test("without the cache, too, no-cache never joins a load that began before it", async () => {
   const { database, writer, queries } = await open((url) => {
-    const named = new URL(url)
+    const named = new URL(patient(url))
     named.searchParams.set("application_name", "reader")
     return named.href
   })
@@ -36,7 +37,7 @@ test("without the cache, too, no-cache never joins a load that began before it",
   await database.query("create view database_epochs as select * from epochs where gate()")
   await database.query("select pg_advisory_lock(4711)")
   const waiting = (count: number) => eventually(async () =>
-    (await database.query("select from pg_stat_activity where application_name = 'reader' and wait_event = 'advisory'")).length === count)
+    (await database.query("select from pg_stat_activity where application_name = 'reader' and wait_event = 'advisory' and datname = current_database()")).length === count)
   const early = queries.read(product, id, ANY)
   await waiting(1)
   await run(writer.change(renaming(id, "Newer")))

@@ -1,7 +1,7 @@
 import { Effect, Layer, ManagedRuntime } from "effect"
 import { afterEach, expect, inject, test, vi } from "vitest"
 import { eventually } from "../../test/support/eventually.ts"
-import { afterwards, behindProxy, freshDatabase, keptLog } from "../../test/support/services.ts"
+import { afterwards, freshDatabase, keptLog } from "../../test/support/services.ts"
 import { kinds } from "../domain/kinds/kinds.ts"
 import { Log } from "../domain/observe/Log.ts"
 import { readConfiguration } from "../infrastructure/configuration/readConfiguration.ts"
@@ -13,28 +13,30 @@ const KEY = "regression_tests_of_the_http_interface"
 afterEach(() => void vi.useRealTimers())
 
 const openApp = async (environment: Readonly<Record<string, string>> = {}) => {
-  const database = await freshDatabase(), network = await behindProxy(database.url)
+  const database = await freshDatabase()
   const KEYRING_FILE = inject("keyringFile")
-  const configuration = readConfiguration({ DATABASE_URL: network.to, KEYRING_FILE, CACHE_PROVIDER: "memory", BOOTSTRAP_API_KEY: KEY, ...environment }, "all")
-  const services = layerServices({ ...configuration, DATABASE_URL: network.to, KEYRING_FILE, embedded: false })
+  const configuration = readConfiguration({ DATABASE_URL: database.url, KEYRING_FILE, CACHE_PROVIDER: "memory", BOOTSTRAP_API_KEY: KEY, ...environment }, "all")
+  const services = layerServices({ ...configuration, DATABASE_URL: database.url, KEYRING_FILE, embedded: false })
   const { log, lines } = keptLog()
   const runtime = ManagedRuntime.make(Apps.layer(kinds, { opsPort: false }).pipe(Layer.provide(services), Layer.provide(Layer.succeed(Log, log))))
   afterwards(() => runtime.dispose())
   const { main } = await runtime.runPromise(Effect.service(Apps))
   const ask = (path: string, init: RequestInit = {}) => main.request(path, { ...init, headers: { ...init.headers, authorization: `Bearer ${KEY}` } })
-  return { ask, network, database, lines }
+  return { ask, database, lines }
 }
 
 // The comment to a listener that had gone used to throw out of its timer, and end the process.
 test("a listener who hangs up while Postgres is silent hears nothing more", async () => {
-  const { ask, network } = await openApp()
+  const { ask, database } = await openApp(), holder = await database.connect()
+  // He is let in, and what is asked for him is not answered.
+  await holder.query("begin; lock table outbox in access exclusive mode")
   vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] })
-  network.blackhole()
   const response = await ask("/v1/changes?after=0")
+  expect([response.status, vi.getTimerCount()]).toEqual([200, 1])
   await response.body!.cancel()
   vi.advanceTimersByTime(15_000)
   expect(vi.getTimerCount()).toBe(0)
-  await network.cut()
+  await holder.query("rollback")
 })
 
 test("however many listen, other reads have a connection", async () => {

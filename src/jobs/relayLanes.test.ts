@@ -1,3 +1,4 @@
+import { Context } from "effect"
 import { beforeEach, expect, test } from "vitest"
 import { eventually } from "../../test/support/eventually.ts"
 import { behindProxy, cause, creating, freshDatabase, freshRedis, openJobs, openServices, run } from "../../test/support/services.ts"
@@ -40,8 +41,18 @@ const miss = async (services: Services) => {
 }
 const messages = (services: Services) => services.lines.map(({ message }) => message)
 /** Until both lanes have a holder. */
-const held = () => eventually(async () => (await database.query("select 1 from pgboss.job where name like 'relay-lane-%' and state = 'active'")).length === 2, { within: 10_000 })
-const settledUp = (services: Services) => eventually(async () => (await run(services.get(RelayLag).now)).events === 0 && (await services.get(Cache).checkpoints(Array.from({ length: 64 }, (_, partition) => partition))).every((text) => text?.startsWith("C")), { within: 12_000 })
+const held = () => eventually(async () => (await database.query("select 1 from pgboss.job where name like 'relay-lane-%' and state = 'active'")).length === 2, { within: 30_000 })
+const settledUp = (services: Services) => eventually(async () => (await run(services.get(RelayLag).now)).events === 0 && (await services.get(Cache).checkpoints(Array.from({ length: 64 }, (_, partition) => partition))).every((text) => text?.startsWith("C")), { within: 30_000 })
+/** These services, and how often a job of theirs has found the cache to be away. */
+const watching = (services: Services) => {
+  const access = services.get(CacheAccess)
+  let away = 0
+  const state = () => {
+    if (access.state() === "open") away++
+    return access.state()
+  }
+  return { watched: { ...services, context: Context.add(services.context, CacheAccess, CacheAccess.of({ ...access, state })) }, away: () => away }
+}
 
 test("what a writer missed is settled within moments, in every partition", async () => {
   const services = await open()
@@ -52,21 +63,22 @@ test("what a writer missed is settled within moments, in every partition", async
 })
 
 test("a round that fails is said and tried again, and while the cache is away nothing is said", async () => {
-  const postgres = await behindProxy(database.url), services = await open({ database: postgres.to }), writer = await open()
-  await openJobs(services, layerRelayLanes)
+  const postgres = await behindProxy(database.url), services = await open({ database: postgres.to }), writer = await open(), { watched, away } = watching(services)
+  await openJobs(watched, layerRelayLanes)
   await settledUp(writer)
   await held()
   await postgres.cut()
   await eventually(() => expect(messages(services)).toContain("A round of the relay failed; it is tried again"))
   await postgres.restore()
   const missed = await miss(writer)
-  await eventually(missed.settled, { within: 10_000 })
+  await eventually(missed.settled, { within: 30_000 })
   await redis.kill()
-  await eventually(() => services.get(CacheAccess).state() === "open", { within: 10_000 })
-  const said = messages(services).length
-  await redis.start()
-  await eventually(() => services.get(CacheAccess).state() === "closed", { within: 10_000 })
+  await eventually(() => services.get(CacheAccess).state() === "open")
+  const said = messages(services).length, failed = away()
+  await eventually(() => away() > failed + 2)
   expect(messages(services).slice(said)).not.toContain("A round of the relay failed; it is tried again")
+  await redis.start()
+  await eventually(() => services.get(CacheAccess).state() === "closed")
 })
 
 test("whoever sees a lane neglected works it, until its holder is back", async () => {
@@ -79,9 +91,10 @@ test("whoever sees a lane neglected works it, until its holder is back", async (
   // The holder has its lease and its database, and cannot reach the cache.
   await proxy.cut()
   const missed = await miss(other)
-  await eventually(missed.settled, { within: 10_000 })
-  expect(messages(other)).toContain("A lane of the relay is neglected; this process works it meanwhile")
+  await eventually(missed.settled, { within: 30_000 })
+  // On a busy machine there may have been nothing to settle: where its lease comes too late a writer leaves no entry.
+  await eventually(() => expect(messages(other)).toContain("A lane of the relay is neglected; this process works it meanwhile"))
   await proxy.restore()
-  await eventually(() => holder.get(CacheAccess).state() === "closed", { within: 10_000 })
+  await eventually(() => holder.get(CacheAccess).state() === "closed")
   await settledUp(other)
 })

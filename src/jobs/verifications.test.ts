@@ -16,7 +16,7 @@ test("a run is worked on by whoever holds the lease, one after the other, until 
   for (const id of ids) await eventually(async () => (await run(find(id)))!.finishedAt !== null, { within: 20_000 })
 })
 
-test("a page that fails is said and tried again", async () => {
+test("a page that fails is said and tried again", { timeout: 120_000 }, async () => {
   const database = await freshDatabase(), proxy = await behindProxy(database.url), services = await openServices({ database: proxy.to }), other = await openServices({ database: database.url })
   await openJobs(services, SOON)
   await eventually(async () => (await database.query("select 1 from pgboss.job where name = 'verifications' and state = 'active'")).length === 1, { within: 20_000 })
@@ -24,5 +24,5 @@ test("a page that fails is said and tried again", async () => {
   await eventually(() => services.lines.some(({ message }) => message === "A page of a verification failed; it is tried again"), { within: 20_000 })
   await proxy.restore()
   const { id } = await run(other.get(Verification).start({}))
-  await eventually(async () => expect((await run(other.get(Verification).find(id)))!.finishedAt).not.toBeNull(), { within: 30_000 })
+  await eventually(async () => expect((await run(other.get(Verification).find(id)))!.finishedAt).not.toBeNull(), { within: 40_000 })
 })

@@ -64,7 +64,7 @@ const reused = async () => {
 test("after a crash of Postgres no read is older than the token of a change that came later", async () => {
   const { services, id, token } = await reused()
   expect(await services.get(Queries).read(product, id, { ...ANY, tokens: [token] })).toMatchObject({ entry: { version: 2 } })
-}, 60_000)
+}, 150_000)
 
 test("after a crash of Postgres the relay settles every change that came later", async () => {
   const { services, entry } = await reused()
@@ -74,4 +74,4 @@ test("after a crash of Postgres the relay settles every change that came later",
     await run(lane.round)
   }
   expect(await entry()).toMatchObject({ version: 2 })
-}, 60_000)
+}, 150_000)

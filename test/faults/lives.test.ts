@@ -1,11 +1,14 @@
 import { Effect } from "effect";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { Log } from "../../src/domain/observe/Log.ts";
 import { holdfast } from "../../src/cli/holdfast.ts";
 import { migrate } from "../../src/infrastructure/postgres/migrate.ts";
 import { type Cluster, startCluster } from "../support/clusters.ts";
 import { eventually } from "../support/eventually.ts";
 import { checkpoints, createProducts, type Holdfast, on, type Product, relayWorks, startCache, startHoldfast, startNetwork, status, untrue } from "../support/holdfast.ts";
+
+// Three servers and up to eight processes are started, one after the other.
+vi.setConfig({ testTimeout: 240_000 });
 
 const silent = Log.of({ debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined });
 
@@ -30,7 +33,7 @@ const rename = async (api: Holdfast, id: string, name: string) => {
   expect(answer.status).toBe(200);
   return answer.headers.get("consistency-token")!;
 };
-const settled = (api: Holdfast) => eventually(async () => (await api.call("GET", "/ops/queue-size")).body.relayLagEvents === 0, { within: 10_000 });
+const settled = (api: Holdfast) => eventually(async () => (await api.call("GET", "/ops/queue-size")).body.relayLagEvents === 0, { within: 40_000 });
 
 /** Reads again and again, and keeps what a process answered to a request that began after it knew of the new life. */
 const watch = (apis: readonly Holdfast[], products: readonly Product[]) => {
@@ -59,9 +62,9 @@ const livesOn = async ({ one, two, redis, server, products, lost, kept }: {
   await eventually(async () => {
     const now = await checkpoints(redis);
     expect(now.filter((text) => parseInt(text.slice(1, 13), 16) === epoch)).toHaveLength(64);
-  }, { within: 20_000 });
+  }, { within: 40_000 });
   for (const api of [one, two]) {
-    await eventually(async () => expect((await api.call("GET", "/readyz")).body.degraded).toBe(false), { within: 20_000 });
+    await eventually(async () => expect((await api.call("GET", "/readyz")).body.degraded).toBe(false), { within: 40_000 });
     expect((await api.call("GET", "/ops/stats")).body.epoch).toBe(epoch);
     for (const [n, { id }] of products.entries()) {
       for (const headers of [{}, { "cache-control": "no-cache" }] as Record<string, string>[]) {
@@ -79,7 +82,7 @@ const livesOn = async ({ one, two, redis, server, products, lost, kept }: {
   // Version 2 once more, and not the one that was lost; by way of the relay, too, whatever the numbers of the transactions are.
   await Promise.all(products.map(({ id }, n) => rename(n % 2 === 0 ? one : two, id, "of the new life")));
   await settled(one);
-  await eventually(async () => expect(await untrue(one, products.map(({ id }) => id))).toEqual([]), { within: 10_000 });
+  await eventually(async () => expect(await untrue(one, products.map(({ id }) => id))).toEqual([]), { within: 40_000 });
   for (const { id } of products) expect((await two.call("GET", `/v1/products/${id}`)).body).toMatchObject({ versionId: 2, name: "of the new life" });
 };
 
@@ -90,7 +93,7 @@ const lagging = async () => {
   const replica = await primary.replica(link.port);
   const products = await createProducts(one, 12);
   const kept = (await one.call("GET", `/v1/products/${products[0]!.id}`)).headers.get("consistency-token")!;
-  await eventually(async () => (await replica.query("select from products")).length === products.length, { within: 10_000 });
+  await eventually(async () => (await replica.query("select from products")).length === products.length, { within: 40_000 });
   await link.cut();
   const lost = await Promise.all(products.map(({ id }) => rename(one, id, "of the lost timeline")));
   await settled(one);
@@ -105,9 +108,9 @@ test("a replica that lagged and is promoted begins a new life: what it never hea
   await primary.kill();
   network.redirect(replica.port);
   // As long as it only follows it is used by nobody.
-  await eventually(() => one.lines().some(({ msg, reason }) => msg === "A Postgres server is not used" && String(reason).includes("recovery")), { within: 10_000 });
+  await eventually(() => one.lines().some(({ msg, reason }) => msg === "A Postgres server is not used" && String(reason).includes("recovery")), { within: 40_000 });
   await replica.promote();
-  for (const process of [one, two, relay]) await eventually(() => knows(process), { within: 20_000 });
+  for (const process of [one, two, relay]) await eventually(() => knows(process), { within: 40_000 });
   await livesOn({ one, two, redis, server: replica, products, kept, lost });
   await watched.stop();
   expect(watched.afterwards.length).toBeGreaterThan(0);
@@ -143,7 +146,7 @@ test("who is still on the server of before leaves the cache alone and says so, a
   await livesOn({ one: here, two: there, redis, server: replica, products, kept, lost });
   // Who is on the old server by mistake leaves the cache alone and says so.
   const stray = await startHoldfast("api", on({ database: primary.url }, redis, { SYNC_BUDGET_MS: "2000" }));
-  await eventually(() => stray.lines().some(({ msg }) => msg.startsWith("The cache is ahead of the database")), { within: 10_000 });
+  await eventually(() => stray.lines().some(({ msg }) => msg.startsWith("The cache is ahead of the database")), { within: 40_000 });
   expect((await stray.call("PATCH", `/v1/products/${products[0]!.id}`, { body: { name: "of a life that is over" } })).status).toBe(200);
   expect((await here.call("GET", `/v1/products/${products[0]!.id}`)).body.name).toBe("of the new life");
 });
@@ -156,18 +159,18 @@ test("a file copy that is put back leaves no trace: the operator begins the life
   await primary.stop();
   const backup = await primary.copy();
   await primary.start();
-  await eventually(async () => (await one.call("GET", "/readyz")).status === 200, { within: 20_000 });
+  await eventually(async () => (await one.call("GET", "/readyz")).status === 200, { within: 40_000 });
   const lost = await Promise.all(products.map(({ id }) => rename(one, id, "of the lost timeline")));
   await settled(one);
   await primary.stop();
   await primary.restore(backup);
   await primary.start();
-  await eventually(async () => (await one.call("GET", "/readyz")).status === 200, { within: 20_000 });
+  await eventually(async () => (await one.call("GET", "/readyz")).status === 200, { within: 40_000 });
   expect(await lives(primary)).toHaveLength(1);
   const printed: string[] = [];
   expect(await holdfast(["epoch", "new"], environment, { out: (text) => printed.push(text), err: (text) => printed.push(text) })).toBe(0);
   const [, { epoch }] = (await lives(primary)) as [unknown, { readonly epoch: number }];
   expect(printed).toEqual([`A new life of the database begins: epoch ${epoch}.\n`]);
-  for (const process of [one, two, relay]) await eventually(() => knows(process), { within: 10_000 });
+  for (const process of [one, two, relay]) await eventually(() => knows(process), { within: 40_000 });
   await livesOn({ one, two, redis, server: primary, products, lost, kept });
 });

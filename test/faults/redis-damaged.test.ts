@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { expect, inject, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
-import { becomesHit, checkpoints, createProducts, explain, type Holdfast, on, relayWorks, startCache, startHoldfast, startTruth, status, untrue } from "../support/holdfast.ts";
+import { becomesHit, checkpoints, createProducts, explain, type Holdfast, keyOf, on, relayWorks, startCache, startHoldfast, startTruth, status, untrue } from "../support/holdfast.ts";
 import { type Load, startLoad } from "../support/load.ts";
 import type { RedisOptions, RedisServer } from "../support/redis.ts";
 
@@ -17,7 +17,7 @@ const processes = async (options: RedisOptions = {}) => {
 /** So many more requests have ended. */
 const goesOn = async (load: Load, count: number) => {
   const { length } = load.sent;
-  await eventually(() => load.sent.length >= length + count, { within: 20_000 });
+  await eventually(() => load.sent.length >= length + count, { within: 60_000 });
 };
 
 /** Nobody noticed anything, and the cache says what the rows say. */
@@ -27,11 +27,9 @@ const unharmed = async (load: Load, truth: Awaited<ReturnType<typeof startTruth>
   const { rows } = truth;
   const counted = new Map((await rows()).filter(({ id }) => load.acknowledged().has(id)).map(({ id, stock }) => [id, stock - 1_000]));
   expect(counted).toEqual(load.acknowledged());
-  await eventually(async () => expect(await truth.queued()).toBe(0), { within: 10_000 });
-  await eventually(async () => expect(await untrue(api, ids)).toEqual([]), { within: 10_000 });
+  await eventually(async () => expect(await truth.queued()).toBe(0), { within: 40_000 });
+  await eventually(async () => expect(await untrue(api, ids)).toEqual([]), { within: 40_000 });
 };
-
-const keyOf = async (redis: RedisServer, id: string) => ((await redis.cli("KEYS", `hf:{*}:product:${id}`)) as string[])[0]!;
 
 test("a cache that is flushed under load is purged and rebuilt, of what an old copy brings back nothing stays, and no client sees it", async () => {
   const { truth, redis, one, two, relay } = await processes();
@@ -51,7 +49,7 @@ test("a cache that is flushed under load is purged and rebuilt, of what an old c
   await eventually(async () => {
     const now = await checkpoints(redis);
     expect(now.filter((text) => !before.has(text))).toHaveLength(64);
-  }, { within: 10_000 });
+  }, { within: 40_000 });
   const purged = performance.now();
   await goesOn(load, 400);
   await load.stop();
@@ -61,7 +59,7 @@ test("a cache that is flushed under load is purged and rebuilt, of what an old c
   await unharmed(load, truth, one, ids);
   expect(await one.call("GET", `/v1/products/${forgotten!.id}`)).toMatchObject({ body: { versionId: 2, name: "as it is now" } });
   console.log(`64 checkpoints again ${Math.round(purged - flushed)} ms after FLUSHALL`);
-}, 40_000);
+}, 240_000);
 
 test("a server that forgets its scripts under load, again and again, costs no request and no version", async () => {
   const { truth, redis, one, two } = await processes();
@@ -75,7 +73,7 @@ test("a server that forgets its scripts under load, again and again, costs no re
   const stored = load.sent.filter(({ is, answer }) => is === "write" && status(answer!) === "holdfast; fwd=method; stored");
   expect(stored.length).toBeGreaterThan(load.sent.filter(({ is }) => is === "write").length / 2);
   await unharmed(load, truth, one, products.map(({ id }) => id));
-}, 40_000);
+}, 240_000);
 
 const LARGE = "☂".repeat(2_000);
 const statistic = async (redis: RedisServer, name: string) => Number(new RegExp(`^${name}:(\\d+)`, "m").exec((await redis.cli("INFO")) as string)![1]);
@@ -94,18 +92,24 @@ ownSettings("a cache that evicts under load costs no request, and what is left i
   expect(load.sent.some(({ is, answer }) => is === "read" && status(answer!)!.startsWith("holdfast; fwd=uri-miss"))).toBe(true);
   expect(await checkpoints(redis)).toHaveLength(64);
   await unharmed(load, truth, one, products.map(({ id }) => id));
-}, 40_000);
+}, 240_000);
 
 ownSettings("a cache that is full and evicts nothing costs no request: hits go on, and what it cannot hold anew is absent, not old", async () => {
   const { truth, redis, one, two, relay } = await processes({ config: "maxmemory-policy noeviction" });
   const [still, changed, ...products] = await createProducts(one, 32, { description: LARGE });
-  // Well below: what every connection takes comes and goes.
-  await redis.cli("CONFIG", "SET", "maxmemory", (await statistic(redis, "used_memory")) - 500_000);
+  // Whatever goes from it, and whatever the connections take, it is full.
+  await redis.cli("CONFIG", "SET", "maxmemory", 1);
   await expect(redis.cli("SET", randomUUID(), "x")).rejects.toThrow("OOM");
   // Before the relay could mend it.
   relay.signal("SIGSTOP");
-  expect(await one.call("PATCH", `/v1/products/${changed!.id}`, { body: { name: "changed" } })).toMatchObject({ status: 200 });
-  expect([undefined, 2]).toContain((await explain(one, changed!.id)).entry?.versionId);
+  const { body } = await eventually(async () => {
+    const answer = await one.call("PATCH", `/v1/products/${changed!.id}`, { body: { name: randomUUID() } });
+    expect(answer).toMatchObject({ status: 200 });
+    // On a busy machine the store may be missed, and then nobody but the relay would mend what stands there.
+    expect(status(answer)).not.toBe("holdfast; fwd=method; detail=queued");
+    return answer;
+  });
+  expect([undefined, body.versionId]).toContain((await explain(one, changed!.id)).entry?.versionId);
   relay.signal("SIGCONT");
 
   const load = startLoad([one, two], products);
@@ -120,4 +124,4 @@ ownSettings("a cache that is full and evicts nothing costs no request: hits go o
   await redis.cli("CONFIG", "SET", "maxmemory", 0);
   const rows = new Map((await truth.rows()).map(({ id, version }) => [id, version]));
   for (const api of [one, two]) for (const { id } of products) await becomesHit(api, id, rows.get(id)!);
-}, 40_000);
+}, 240_000);

@@ -15,6 +15,9 @@ const takeOver = async ({ queue }: { queue: boolean }) => {
     startHoldfast("relay", on(truth, redis)),
   ]);
   await relayWorks(redis);
+  // Before there is a second one, who might be given one of them.
+  const held = "name like 'relay-lane-%' and state = 'active'";
+  await eventually(async () => (await truth.query(`select name from pgboss.job where ${held}`)).length === 2, { within: 50_000 });
   await startHoldfast("relay", on(truth, redis));
   const products = await createProducts(witness, PRODUCTS);
   const ids = products.map(({ id }) => id);
@@ -22,13 +25,15 @@ const takeOver = async ({ queue }: { queue: boolean }) => {
 
   await network.cut();
   const load = startLoad([writer], products, { clients: 4 });
-  await eventually(() => load.sent.length > 120, { within: 20_000 });
+  await eventually(() => load.sent.length > 120, { within: 60_000 });
+  // pg-boss would give the lanes anew after 10 s, and now does not: whoever works them then saw by himself that nobody does.
+  await truth.query(`update pgboss.job set heartbeat_seconds = 3600 where ${held}`);
   await holder.kill();
   const killed = performance.now();
   await eventually(() => {
     const since = load.versionsAt(performance.now()), then = load.versionsAt(killed);
     return ids.every((id) => since.get(id)! > then.get(id)!);
-  }, { within: 10_000 });
+  }, { within: 60_000 });
   await load.stop();
   const stopped = performance.now();
   // Nobody reads meanwhile: a read with a token or a miss would mend what only the relay is to mend.
@@ -36,21 +41,19 @@ const takeOver = async ({ queue }: { queue: boolean }) => {
     const { row, entry, lease } = await explain(witness, id);
     expect([lease, entry?.versionId]).toEqual([false, row.versionId]);
   };
-  for (const id of ids) await eventually(() => right(id), { within: 10_000 });
+  for (const id of ids) await eventually(() => right(id));
   const over = performance.now();
 
   console.log(`last entry right ${Math.round(over - killed)} ms after the kill, ${Math.round(over - stopped)} ms after the last write`);
-  // pg-boss alone would give the lane anew after 10 s; on a busy machine the load alone takes seconds.
-  expect(over - stopped).toBeLessThan(5_000);
   expect(load.failures()).toEqual([]);
-  await eventually(async () => expect(await truth.queued()).toBe(0), { within: 10_000 });
+  await eventually(async () => expect(await truth.queued()).toBe(0), { within: 40_000 });
   expect(await untrue(witness, ids)).toEqual([]);
 };
 
 test("when the relay that holds the lanes is killed, another takes them over and every entry is right within seconds", async () => {
   await takeOver({ queue: true });
-}, 40_000);
+}, 240_000);
 
 test("the relay alone, without a single row of the retry queue, makes every entry right after one of its processes was killed", async () => {
   await takeOver({ queue: false });
-}, 40_000);
+}, 240_000);

@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test } from "vitest";
 import { start } from "../../src/start.ts";
-import { eventually } from "../support/eventually.ts";
+import { eventually, median } from "../support/eventually.ts";
 import { createProducts, type Holdfast, on, relayWorks, request, startCache, startHoldfast, startTruth, status, untrue } from "../support/holdfast.ts";
 import { startLoad } from "../support/load.ts";
 import type { RedisServer } from "../support/redis.ts";
@@ -32,7 +32,7 @@ const standing = (redis: RedisServer, { id }: { readonly id: string }, version: 
   const text = key === undefined ? null : ((await redis.cli("GET", key)) as string | null);
   if (text?.[0] !== "1" || parseInt(text.slice(13, 27), 16) !== version) throw new Error(`no entry of version ${version}: ${text}`);
   return { key: key!, text };
-}, { within: 20_000 });
+}, { within: 40_000 });
 
 test("without a fault, under writers and readers, the report finds nothing that stays wrong, and after enough comparisons it says that it is safe", async () => {
   const { environment, one, two, truth } = await deployment();
@@ -40,13 +40,13 @@ test("without a fault, under writers and readers, the report finds nothing that 
   const load = startLoad([one, two], products, { clients: 8 });
   await eventually(async () => {
     for (const api of [one, two]) expect((await report(api))["compared"]).toBeGreaterThan(300);
-  }, { within: 60_000 });
+  }, { within: 100_000 });
   await load.stop();
   expect(load.failures()).toEqual([]);
   expect(load.tooOld).toEqual([]);
   expect(new Set(load.sent.filter(({ is }) => is === "read").map(({ answer }) => status(answer!)))).toEqual(new Set([SHADOW]));
-  await eventually(async () => expect(await truth.queued()).toBe(0), { within: 20_000 });
-  await eventually(async () => expect(await untrue(one, ids)).toEqual([]), { within: 20_000 });
+  await eventually(async () => expect(await truth.queued()).toBe(0), { within: 40_000 });
+  await eventually(async () => expect(await untrue(one, ids)).toEqual([]), { within: 40_000 });
   for (const api of [one, two]) {
     const found = await report(api);
     console.log("under load", JSON.stringify(found));
@@ -64,11 +64,11 @@ test("without a fault, under writers and readers, the report finds nothing that 
       expect([list.status, status(list), list.body.items.length]).toEqual([200, SHADOW, 100]);
     }
     return (await report(still))["compared"]! >= 10_000;
-  }, { within: 60_000 });
+  }, { within: 100_000 });
   const found = await report(still);
   console.log("without writers", JSON.stringify(found));
   expect(found).toMatchObject({ behind: 0, ahead: 0, otherBytes: 0, undecodable: 0, agreed: found["compared"], safe: true, reason: `of ${found["compared"]} comparisons none was wrong; 0 were behind for 1 s at most` });
-}, 150_000);
+}, 300_000);
 
 test("what somebody put into the cache past the guard, and a cache that goes away, the report finds, and no client is told it", async () => {
   const { redis, one } = await deployment();
@@ -113,7 +113,7 @@ test("what somebody put into the cache past the guard, and a cache that goes awa
   await eventually(async () => {
     await read(other!, 1, names[2]!);
     return (await report(one))["notCompared"]! > away["notCompared"]!;
-  }, { within: 20_000 });
+  }, { within: 40_000 });
   expect(wrong).toEqual([]);
 }, 240_000);
 
@@ -128,12 +128,16 @@ test("a Redis that freezes is waited for by no read", async () => {
   await eventually(async () => {
     await read();
     return (await reported())["compared"]! > 0;
-  }, { within: 20_000 });
+  }, { within: 40_000 });
   await redis.freeze();
-  const began = performance.now();
-  for (let n = 0; n < 5; n++) expect(status(await read())).toBe(SHADOW);
-  const took = performance.now() - began;
+  const took: number[] = [];
+  for (let n = 0; n < 5; n++) {
+    const began = performance.now();
+    expect(status(await read())).toBe(SHADOW);
+    took.push(performance.now() - began);
+  }
   await redis.thaw();
-  console.log(`five reads took ${Math.round(took)} ms`);
-  expect(took).toBeLessThan(5_000);
-}, 60_000);
+  console.log(`five reads took ${took.map(Math.round).join(", ")} ms`);
+  // Each would have waited for the cache's ten tries, a second and more; a machine that stalls holds up the one or the other.
+  expect(median(took)).toBeLessThan(800);
+}, 120_000);

@@ -12,7 +12,7 @@ const ends = async (process: Holdfast, began: number) => {
   return ms;
 };
 
-test.for(["api", "all"] as const)("a process (%s) that is asked to end under load answers every request that it accepted, closes its listeners, and exits with 0", { timeout: 40_000 }, async (role) => {
+test.for(["api", "all"] as const)("a process (%s) that is asked to end under load answers every request that it accepted, closes its listeners, and exits with 0", { timeout: 180_000 }, async (role) => {
   const [truth, redis] = await Promise.all([startTruth(), startCache()]);
   const [ending, other] = await Promise.all([startHoldfast(role, on(truth, redis)), startHoldfast("all", on(truth, redis))]);
   await relayWorks(redis);
@@ -21,16 +21,16 @@ test.for(["api", "all"] as const)("a process (%s) that is asked to end under loa
   const heard = listener.text().then(() => "closed", () => "cut");
 
   const load = startLoad([ending], products, { clients: 8 });
-  await eventually(() => load.sent.length > 200, { within: 20_000 });
-  // One that is under way for longer than the load: it waits for a row.
-  const letGo = await truth.hold("select from products where id = $1 for update", [slow!.id]);
+  await eventually(() => load.sent.length > 200, { within: 60_000 });
+  // One that is under way for longer than the load. The load, too, waits for rows now and then: this one alone waits at the gate.
+  const gate = await truth.gate(slow!.id);
   const waiting = ending.call("POST", `/v1/products/${slow!.id}/stock-adjustments`, { body: { delta: 5 }, headers: { "x-request-id": "slow" } });
-  await eventually(async () => (await truth.query("select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'")).length > 0);
+  await gate.reached();
 
   ending.signal("SIGTERM");
   const began = performance.now();
   await eventually(() => load.sent.at(-1)!.error === "ECONNREFUSED");
-  await letGo();
+  await gate.open();
   expect(await waiting).toMatchObject({ status: 200, body: { versionId: 2, stock: slow!.stock + 5 } });
   expect(await heard).toBe("closed");
   await load.stop();
@@ -39,7 +39,7 @@ test.for(["api", "all"] as const)("a process (%s) that is asked to end under loa
   // What was answered was answered with success; what was not has never happened.
   expect(load.sent.filter(({ answer }) => answer !== null && answer.status !== 200).map(({ answer }) => answer!.text)).toEqual([]);
   const unanswered = load.sent.filter(({ answer }) => answer === null);
-  expect(new Set(unanswered.map(({ error }) => error)).difference(new Set(["ECONNREFUSED", "ECONNRESET", "UND_ERR_SOCKET"]))).toEqual(new Set());
+  expect(new Set(unanswered.map(({ error }) => error)).difference(new Set(["ECONNREFUSED", "ECONNRESET", "EPIPE", "UND_ERR_SOCKET"]))).toEqual(new Set());
   const done = (await truth.query("select metadata->>'request' as request from outbox where version_id > 1")).map((row) => row["request"] as string);
   const acknowledged = load.sent.filter(({ is, answer }) => is === "write" && answer !== null).map(({ key }) => key);
   expect(done).toHaveLength(acknowledged.length + 1);
@@ -59,7 +59,7 @@ test("a relay that is asked to end gives its lanes back and exits with 0, and th
   const products = await createProducts(api, 10);
   await startHoldfast("relay", on(truth, redis));
   const load = startLoad([api], products, { clients: 4 });
-  await eventually(() => load.sent.length > 100, { within: 20_000 });
+  await eventually(() => load.sent.length > 100, { within: 60_000 });
   relay.signal("SIGTERM");
   console.log(`relay ended ${await ends(relay, performance.now())} ms after SIGTERM`);
   await load.stop();
@@ -73,5 +73,5 @@ test("a relay that is asked to end gives its lanes back and exits with 0, and th
   await eventually(async () => {
     const { body } = await api.call("GET", `/ops/entries/product/${id}`);
     expect(body).toMatchObject({ row: { versionId: before!.version + 1 }, entry: { versionId: before!.version + 1 } });
-  }, { within: 10_000 });
-}, 30_000);
+  }, { within: 40_000 });
+}, 150_000);

@@ -39,7 +39,14 @@ test("of many orders at once for a few products every piece is counted once: sto
     const own: Placed[] = [];
     for (let turn = 0; !over.signal.aborted; turn++) {
       const { url } = apis[(number + turn) % apis.length]!;
-      const ask = (path: string, body: unknown) => request(url, "POST", path, { body, headers: { "idempotency-key": randomUUID() } });
+      const ask = async (path: string, body: unknown): Promise<Answer> => {
+        const key = randomUUID();
+        for (;;) {
+          const answer = await request(url, "POST", path, { body, headers: { "idempotency-key": key } });
+          // Who waited 2 s for a row, as where a disk stalls, is to ask again.
+          if (answer.body?.type !== "/problems/idempotency-key-in-flight") return answer;
+        }
+      };
       const refuse = ({ status, body, text }: Answer) => {
         if (status !== 409 || body.type !== "/problems/insufficient-stock") strange.push(`${status} ${text}`);
         refusals.set(body?.type, (refusals.get(body?.type) ?? 0) + 1);
@@ -87,7 +94,10 @@ test("of many orders at once for a few products every piece is counted once: sto
     expect({ status, kept, version: Number(version_id) }).toEqual({ status: cancelled ? "cancelled" : "placed", kept: answer.body.lines, version: answer.body.versionId });
     expect((kept as Line[]).map(({ productId, quantity }) => ({ productId, quantity }))).toEqual(lines);
   }
-  for (const { id, answer } of placed.slice(-100)) expect((await two.call("GET", `/v1/orders/${id}`)).text).toBe(answer.text);
+  // With the token: a store may have been missed, and is made good in a moment.
+  for (const { id, answer } of placed.slice(-100)) {
+    expect((await two.call("GET", `/v1/orders/${id}`, { headers: { "consistency-token": answer.headers.get("consistency-token")! } })).text).toBe(answer.text);
+  }
   // For every piece that was taken or given back there is one event of its order.
   const moved = await truth.query(`select data->>'order' as "order", entity_id as product, sum(case type when 'StockReserved' then 1 else -1 end * (data->>'quantity')::bigint)::int as quantity
     from outbox where kind = 'product' and version_id > 1 group by 1, 2 having sum(case type when 'StockReserved' then 1 else -1 end * (data->>'quantity')::bigint) <> 0 order by 1, 2`);
@@ -96,9 +106,9 @@ test("of many orders at once for a few products every piece is counted once: sto
   const sorted = (all: readonly { readonly order: string; readonly product: string; readonly quantity: number }[]) => all.map(({ order, product, quantity }) => `${order} ${product} ${quantity}`).sort();
   expect(sorted(moved as unknown as typeof wanted)).toEqual(sorted(wanted));
   expect(await disordered(truth)).toEqual([]);
-  await eventually(async () => expect(await untrue(one, products.map(({ id }) => id))).toEqual([]), { within: 10_000 });
+  await eventually(async () => expect(await untrue(one, products.map(({ id }) => id))).toEqual([]), { within: 40_000 });
 
   for (const process of [one, two, relay]) process.signal("SIGTERM");
   await Promise.all([one, two, relay].map(({ exited }) => exited));
   expect(await deadlocks(truth)).toBe(0);
-}, 60_000 + SECONDS * 4_000);
+}, 150_000 + SECONDS * 4_000);

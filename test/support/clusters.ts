@@ -6,8 +6,7 @@ import { promisify } from "node:util";
 import pg from "pg";
 import { onTestFinished } from "vitest";
 import { type EmbeddedPostgres, startEmbeddedPostgres } from "../../src/infrastructure/embedded/EmbeddedPostgres.ts";
-import { eventually } from "./eventually.ts";
-import { freePort, freezeFamily, thawFamily } from "./processes.ts";
+import { freePort, freezeFamily, thawFamily, untilGone } from "./processes.ts";
 
 const run = promisify(execFile);
 
@@ -38,6 +37,10 @@ const settings = { shared_buffers: "32MB", wal_level: "replica", max_wal_senders
 
 /** Takes what is to be done at the end; a test's own end, where nothing else is named. */
 export type WhenOver = (work: () => Promise<void>) => void;
+
+/** Of a folder whose server may be running: what it takes away meanwhile, as every server does, is no part of the copy. */
+const copyOf = (from: string, to: string) =>
+  run("/bin/sh", ["-c", 'said=$(LC_ALL=C cp -a "$1/." "$2" 2>&1) || ! printf "%s\\n" "$said" | grep -qv "No such file or directory$"', "sh", from, to]);
 
 const folderOf = async (whenOver: WhenOver) => {
   const folder = await mkdtemp(join(tmpdir(), "holdfast-cluster-test-"));
@@ -83,10 +86,10 @@ const over = (folder: string, home: string, password: string, port: number, when
     await mkdir(to);
     const running = server !== undefined;
     if (running) await query("select pg_backup_start('copy', true)");
-    await run("cp", ["-a", `${home}/.`, to]);
+    await copyOf(home, to);
     if (running) {
       const [{ labelfile }] = await query("select labelfile from pg_backup_stop(false)");
-      await run("cp", ["-a", `${data}/pg_wal/.`, join(to, "data", "pg_wal")]);
+      await copyOf(join(data, "pg_wal"), join(to, "data", "pg_wal"));
       await writeFile(join(to, "data", "backup_label"), labelfile);
     }
     await rm(join(to, "data", "postmaster.pid"), { force: true });
@@ -101,7 +104,7 @@ const over = (folder: string, home: string, password: string, port: number, when
     kill: async () => {
       await leave();
       server!.kill("SIGKILL");
-      await eventually(async () => await run("/bin/sh", ["-c", "! kill -0 $1 2>/dev/null", "sh", String(server!.pid)]).then(() => true, () => false));
+      await untilGone(server!.pid);
       server = undefined;
     },
     freeze: () => freezeFamily(server!.pid),
@@ -140,8 +143,9 @@ const over = (folder: string, home: string, password: string, port: number, when
 
 export const startCluster = async (whenOver: WhenOver = onTestFinished): Promise<Cluster> => {
   const folder = await folderOf(whenOver);
-  const first = await startEmbeddedPostgres({ folder, persistent: true, settings });
-  const { password } = new URL(first.url), { port, dataFolder } = first;
+  const port = await freePort();
+  const first = await startEmbeddedPostgres({ folder, persistent: true, port, settings });
+  const { password } = new URL(first.url), { dataFolder } = first;
   await first.stop();
   const cluster = over(folder, join(dataFolder, ".."), password, port, whenOver);
   whenOver(cluster.stop);

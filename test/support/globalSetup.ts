@@ -26,7 +26,8 @@ const silent = Log.of({ debug: () => undefined, info: () => undefined, warn: () 
 
 /** One Postgres for the whole run, in which every test makes databases of its own, and the way in which every test starts its Redis. */
 export default async (project: TestProject) => {
-  const [redisWay, postgres] = await Promise.all([findRedis(), startPostgres()]);
+  // Nobody kills this one, and a slow disk would make the statements of all tests late.
+  const [redisWay, postgres] = await Promise.all([findRedis(), startPostgres({ settings: { fsync: "off" } })]);
   const migrated = `migrated_${randomUUID().replaceAll("-", "")}`;
   await administer(postgres.url, `create database ${migrated}`);
   await Effect.runPromise(migrate(databaseUrl(postgres.url, migrated), { partitions: 64, log: silent }));

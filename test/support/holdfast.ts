@@ -34,8 +34,9 @@ export type Holdfast = {
   readonly kill: () => Promise<void>;
 };
 
+/** Without the last one: it may not be there to its end yet. */
 const linesOf = (output: string): Line[] =>
-  output.split("\n").filter((line) => line.startsWith("{") && line.endsWith("}")).map((line) => JSON.parse(line) as Line);
+  output.split("\n").slice(0, -1).filter((line) => line.startsWith("{") && line.endsWith("}")).map((line) => JSON.parse(line) as Line);
 
 /** One request with the key that has every scope. Rejects where no answer comes. */
 export const request = async (url: string, method: string, path: string, { body, headers, signal }: Asked = {}): Promise<Answer> => {
@@ -68,7 +69,7 @@ export const startHoldfast = async (role: Role, environment: Readonly<Record<str
   let over = false;
   void child.exited.then(() => (over = true));
   const ready = () => linesOf(child.output()).find(({ msg }) => msg === "Holdfast is ready");
-  await eventually(() => over || ready() !== undefined, { within: 20_000 });
+  await eventually(() => over || ready() !== undefined, { within: 50_000 });
   if (over) throw new Error(`${role} ended before it was ready:\n${child.output()}`);
   const url = (ready()!["url"] as string | null) ?? "";
   return {
@@ -124,6 +125,17 @@ export const look = (pool: pg.Pool) => {
     rows: async (): Promise<readonly Row[]> =>
       (await query("select id, version_id, stock, name from products")).map(({ id, version_id, stock, name }) =>
         ({ id, version: Number(version_id), stock: Number(stock), name })),
+    /** Changes of this product wait until they are let go, as long as a statement may take. For a lock they would wait 2 s at most, and be refused then. */
+    gate: async (id: string) => {
+      await query("create table gate as select 1 as shut");
+      await query("create function wait_at_gate() returns trigger language plpgsql as 'begin while exists (select from gate) loop perform pg_sleep(0.01); end loop; return new; end'");
+      await query(`create trigger gate before update on products for each row when (old.id = '${id}') execute function wait_at_gate()`);
+      return {
+        /** Until somebody waits. */
+        reached: () => eventually(async () => (await query("select 1 from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'")).length > 0),
+        open: () => query("delete from gate"),
+      };
+    },
     queued: async () => Number((await query("select count(*) as n from sync_retry_queue"))[0]!["n"]),
     /** From now on nobody can queue anything: what the store missed, the relay alone can find. */
     loseRetryRows: async () => {
@@ -167,11 +179,22 @@ export const createProducts = async (api: Holdfast, count: number, { description
   return products;
 };
 
-export const explain = async (api: Holdfast, id: string) => {
+/** On a busy machine the cache may not answer in time, and then nothing is explained. */
+export const explain = (api: Holdfast, id: string) => eventually(async () => {
   const { status, body, text } = await api.call("GET", `/ops/entries/product/${id}`);
   if (status !== 200) throw new Error(`no explanation of ${id}: ${text}`);
   return body as { row: { versionId: number }; entry: { versionId: number } | null; lease: boolean; queued: boolean; verdict: string };
-};
+});
+
+/** The first answer that is not 503: sessions are nowhere but in the cache, which on a busy machine may be too slow for its deadline. */
+export const fromSessions = (ask: () => Promise<Answer>): Promise<Answer> => eventually(async () => {
+  const answer = await ask();
+  if (answer.status === 503) throw new Error(`the sessions are away: ${answer.text}`);
+  return answer;
+});
+
+/** Where the product's entry stands in the cache; it has to be there. */
+export const keyOf = async (redis: RedisServer, id: string) => ((await redis.cli("KEYS", `hf:{*}:product:${id}`)) as string[])[0]!;
 
 /**
  * Every product whose entry is not its row: of another version, or with other bytes than the history gives that version. None are left when the cache can be
@@ -201,7 +224,7 @@ export const becomesHit = async (api: Holdfast, id: string, version: number) => 
     statuses.push(status(read));
     if (read.status !== 200 || read.body.id !== id || read.body.versionId !== version) wrong.push({ id, version, status: status(read), read: read.text });
     if (wrong.length === 0 && status(read) !== "holdfast; hit") throw new Error(`${id} is no hit yet: ${[...new Set(statuses)].join(", ")}`);
-  }, { within: 15_000 });
+  }, { within: 40_000 });
   expect(wrong).toEqual([]);
   return statuses;
 };
@@ -219,7 +242,7 @@ export const CHANGED_WITHOUT_STORE = `with changed as (
 
 /** Until the first checkpoints stand: from then on the relay works. */
 export const relayWorks = (redis: RedisServer) =>
-  eventually(async () => (await checkpoints(redis)).length === 64, { within: 20_000 });
+  eventually(async () => (await checkpoints(redis)).length === 64, { within: 50_000 });
 
 /** The checkpoints that stand in the cache: of settled partitions only. */
 export const checkpoints = async (redis: RedisServer): Promise<readonly string[]> => {

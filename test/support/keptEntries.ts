@@ -31,6 +31,7 @@ import { layerPostgresRetryQueue } from "../../src/infrastructure/postgres/Postg
 import { Postgres } from "../../src/infrastructure/postgres/Postgres.ts";
 import { layerRedisCache } from "../../src/infrastructure/redis/RedisCache.ts";
 import { eventually } from "./eventually.ts";
+import { PATIENCE, patientRedis } from "./patient.ts";
 import { afterwards, keptLog, run } from "./services.ts";
 
 /** A keyring with these keys, all of them random; the index is that of `of`. */
@@ -51,8 +52,9 @@ export const openKeptEntries = async ({ database, redis, ring = ringOf(1, [1]) }
     Queries.layer({ ...options, lane: 5, fallback: true }), Relay.layer(options), Replay.layer(options), WriteThrough.layer(options),
   ).pipe(
     Layer.provideMerge(Layer.merge(Purge.layer, ShadowReads.layer([]))),
-    Layer.provideMerge(CacheAccess.layer({ attempts: 3, syncBudgetMilliseconds: 2_000 })),
-    Layer.provideMerge(Layer.mergeAll(redis === undefined ? layerMemoryCache() : layerRedisCache({ url: redis }), layerPostgresLedger, layerPostgresOutbox, layerPostgresRetryQueue, layerNoReplica)),
+    // A machine that stalls is no cache that is away.
+    Layer.provideMerge(CacheAccess.layer({ attempts: 3, syncBudgetMilliseconds: PATIENCE, shortestDeadlineMilliseconds: PATIENCE })),
+    Layer.provideMerge(Layer.mergeAll(redis === undefined ? layerMemoryCache() : layerRedisCache({ url: patientRedis(redis) }), layerPostgresLedger, layerPostgresOutbox, layerPostgresRetryQueue, layerNoReplica)),
     Layer.provideMerge(Layer.mergeAll(Entries.layer, layerNodeIdentifiers({ secret: Buffer.alloc(32, 7) }), layerPrometheusMetrics(), Transitions.layer({ process: "test" }), Postgres.layer({ url: database, poolMax: 10 }))),
     Layer.provideMerge(Keyspace.layer(PARTITIONS, kinds)),
     Layer.provideMerge(layerFileKeyring(ring)),

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { expect } from "vitest";
 import type { Copy } from "./copies.ts";
-import { type Answer, type Asked, type Holdfast, request } from "./holdfast.ts";
+import { type Answer, type Asked, fromSessions, type Holdfast, request } from "./holdfast.ts";
 import { newAddress, newPerson, newProduct } from "./persons.ts";
 
 const PERSONS = 6;
@@ -63,8 +63,8 @@ export const live = async ({ send, view }: Witness, said: unknown[]) => {
     }
     const sessions = [`s-${randomUUID()}`, person.email.replace("@", "_")];
     for (const session of sessions) {
-      await send("PUT", `/v1/sessions/${session}`, { body: { data: { person, note: changed.email }, ttlSeconds: 3_600, customerId: id } });
-      expect((await view("GET", `/v1/sessions/${session}`)).body.data.person.name).toBe(person.name);
+      succeed(await fromSessions(() => send("PUT", `/v1/sessions/${session}`, { body: { data: { person, note: changed.email }, ttlSeconds: 3_600, customerId: id } })));
+      expect((await fromSessions(() => view("GET", `/v1/sessions/${session}`))).body.data.person.name).toBe(person.name);
     }
     people.push({ id, orders, sessions });
   }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import pg from "pg";
 import { startEmbeddedPostgres } from "../../src/infrastructure/embedded/EmbeddedPostgres.ts";
 import { eventually } from "./eventually.ts";
-import { freePort, freezeFamily, thawFamily } from "./processes.ts";
+import { freePort, freezeFamily, thawFamily, untilGone } from "./processes.ts";
 import { docker, firstWay } from "./servers.ts";
 
 export type PostgresServer = {
@@ -69,15 +69,19 @@ const startEmbedded = async (settings: Record<string, string>): Promise<Postgres
   const folder = await mkdtemp(join(tmpdir(), "holdfast-postgres-test-"));
   // mkdtemp makes it its maker's alone, and root hands the server to another account.
   await chmod(folder, 0o755);
-  const start = (port?: number) => startEmbeddedPostgres({ folder, persistent: false, settings, ...(port === undefined ? {} : { port }) });
+  const port = await freePort();
+  const start = () => startEmbeddedPostgres({ folder, persistent: false, settings, port });
   let server = await start();
-  const { url, port } = server;
+  const { url } = server;
   return {
     url,
     freeze: () => freezeFamily(server.pid),
     thaw: () => thawFamily(server.pid),
-    kill: async () => server.kill("SIGKILL"),
-    start: async () => void (server = await start(port)),
+    kill: async () => {
+      server.kill("SIGKILL");
+      await untilGone(server.pid);
+    },
+    start: async () => void (server = await start()),
     stop: async () => {
       // One that a failed test left frozen would never hear of it; one that was killed has nobody to thaw.
       await thawFamily(server.pid).catch(() => undefined);

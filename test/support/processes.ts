@@ -1,9 +1,26 @@
+import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
+import { createServer } from "node:net";
 import { spawnWatched } from "../../src/infrastructure/embedded/watched.ts";
 import { eventually } from "./eventually.ts";
 
-export { freePort } from "../../src/infrastructure/embedded/freePort.ts";
+// Below those that the system gives to whoever asks for any port, or connects: nobody is given the port of a server that is down, to be started there again.
+// Every worker has a row of its own, and goes along it.
+const FIRST = 12_000, LAST = 32_000, ROWS = 4;
+let port = FIRST + ROWS * randomInt((LAST - FIRST) / ROWS) + (Number(process.env["VITEST_POOL_ID"] ?? 0) % ROWS);
+
+/** A port of the loopback at which nobody listens, and which nobody else is given. */
+export const freePort = async (): Promise<number> => {
+  for (;;) {
+    const next = (port = port + ROWS < LAST ? port + ROWS : port + ROWS - (LAST - FIRST));
+    const server = createServer();
+    if (!(await new Promise<boolean>((resolve) => server.once("error", () => resolve(false)).listen(next, "127.0.0.1", () => resolve(true))))) continue;
+    server.close();
+    await once(server, "close");
+    return next;
+  }
+};
 
 export type RunningProcess = {
   readonly pid: number;
@@ -22,6 +39,16 @@ export const startProcess = (command: string, args: readonly string[], options: 
   const exited = once(child, "close").then(([code, signal]) => ({ code: code as number | null, signal: signal as NodeJS.Signals | null }));
   return { pid: child.pid, output: () => output, exited, kill: (signal) => child.kill(signal) };
 };
+
+/** Until a child of this process, which was killed, is gone: before that its folder and its port are in use. */
+export const untilGone = (pid: number): Promise<boolean> => eventually(() => {
+  try {
+    process.kill(pid, 0);
+    return false;
+  } catch {
+    return true;
+  }
+});
 
 const childrenOf = async (pid: number) => (await readFile(`/proc/${pid}/task/${pid}/children`, "utf8")).split(" ").filter((child) => child !== "").map(Number);
 

@@ -1,6 +1,7 @@
 import { once } from "node:events";
-import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import { setTimeout as after } from "node:timers/promises";
+import { freePort } from "./processes.ts";
 
 export type Direction = "requests" | "answers";
 
@@ -102,8 +103,9 @@ export const startProxy = async ({ host, port: firstPort }: { host: string; port
     server.listen(port, "127.0.0.1");
     await once(server, "listening");
   };
-  await listen(0);
-  const { port } = server.address() as AddressInfo;
+  // One that nobody else is given while it is cut.
+  const port = await freePort();
+  await listen(port);
   const cut = async () => {
     const closed = server.listening ? once(server, "close") : undefined;
     server.close();

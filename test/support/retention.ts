@@ -25,6 +25,6 @@ export const putBack = async (database: Database, months: number, where = "true"
 
 /** Drops what is older than the retention. The fence may be held by somebody in another database. */
 export const prune = (services: Services, partition: string): Promise<void> =>
-  eventually(async () => expect(await run(services.get(Upkeep).dropPartitions)).toContainEqual({ partition, dropped: true }), { within: 20_000 });
+  eventually(async () => expect(await run(services.get(Upkeep).dropPartitions)).toContainEqual({ partition, dropped: true }), { within: 50_000 });
 
 export const RETENTION = { OUTBOX_RETENTION_MONTHS: "2" };

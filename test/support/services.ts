@@ -8,6 +8,7 @@ import { product } from "../../src/domain/kinds/product.ts";
 import type { CommandRequest } from "../../src/domain/Commands.ts";
 import type { WorkLeases } from "../../src/domain/jobs/WorkLeases.ts";
 import { Log, type LogFields } from "../../src/domain/observe/Log.ts";
+import { Cache } from "../../src/domain/cache/Cache.ts";
 import { CacheAccess } from "../../src/domain/cache/CacheAccess.ts";
 import { Purge } from "../../src/domain/sync/Purge.ts";
 import { Relay } from "../../src/domain/sync/Relay.ts";
@@ -16,6 +17,8 @@ import { readConfiguration } from "../../src/infrastructure/configuration/readCo
 import { layerServices } from "../../src/infrastructure/live.ts";
 import { layerPgBossLeases } from "../../src/infrastructure/pgboss/PgBossLeases.ts";
 import { createDatabase, dropDatabase } from "./database.ts";
+import { eventually } from "./eventually.ts";
+import { PATIENCE, patientRedis } from "./patient.ts";
 import { type Proxy, startProxy } from "./proxy.ts";
 import { type RedisOptions, startRedis } from "./redis.ts";
 
@@ -80,16 +83,13 @@ export type ServiceOptions = {
   readonly kinds?: readonly Kind[];
   /** For an answer of the cache. Long, because a machine that stalls is no cache that is away; a test of a cache that is silent sets a short one. */
   readonly shortestDeadlineMilliseconds?: number;
-  /** False: what stands in the cache is not trusted yet, as in a process that has just started. */
+  /** False: what stands in the cache is not trusted yet, as in a process that has just started; and nobody waits until it answers. */
   readonly trusting?: boolean;
 };
 
-// As long as the connection to Redis itself waits.
-const PATIENCE = 1_000;
-
 /** What one process of Holdfast is made of, without its jobs and without HTTP: a second set over the same servers is another process. */
 export const openServices = async ({ database, redis, environment = {}, kinds = allKinds, shortestDeadlineMilliseconds = PATIENCE, trusting = true }: ServiceOptions) => {
-  const cache: Record<string, string> = redis === undefined ? { CACHE_PROVIDER: "memory" } : { REDIS_URL: redis };
+  const cache: Record<string, string> = redis === undefined ? { CACHE_PROVIDER: "memory" } : { REDIS_URL: shortestDeadlineMilliseconds === PATIENCE ? patientRedis(redis) : redis };
   const configured = readConfiguration({ DATABASE_URL: database, KEYRING_FILE: inject("keyringFile"), SYNC_BUDGET_MS: String(PATIENCE), ...cache, ...environment }, "all");
   const running = { ...configured, DATABASE_URL: database, KEYRING_FILE: configured.KEYRING_FILE!, embedded: false, shortestDeadlineMilliseconds };
   const { log, lines } = keptLog();
@@ -103,7 +103,12 @@ export const openServices = async ({ database, redis, environment = {}, kinds = 
   const context = await runtime.context();
   const get = <I, S>(service: Context.Key<I, S>): S => Context.getUnsafe(context as Context.Context<any>, service);
   const access = get(CacheAccess);
-  if (trusting) for (const partition of access.distrusted()) access.trust(partition);
+  // A connection that takes long opens the breaker, and whoever closes it trusts nothing.
+  if (trusting) await eventually(async () => {
+    await get(Cache).ping();
+    for (const partition of access.distrusted()) access.trust(partition);
+    return access.state() === "closed";
+  });
   return { lines, get, context, database };
 };
 export type Services = Awaited<ReturnType<typeof openServices>>;

@@ -51,7 +51,7 @@ describe("GET /v1/changes", () => {
     for (const id of ids) {
       expect(versionsOf(changes.filter((change) => change.data.id === id))).toEqual([1, 2, 3, 4, 5, 6, 7]);
     }
-  }, 20_000);
+  });
 
   it("tells of a deletion", async () => {
     const stream = await listen();
@@ -153,8 +153,9 @@ describe("while the stream is open", () => {
     await stream.comment();
     const since = performance.now();
     await stream.comment();
-    expect(performance.now() - since).toBeLessThan(20_000);
-  }, 60_000);
+    // Half a minute would be too seldom for those who stand between; 15 s more are the machine's.
+    expect(performance.now() - since).toBeLessThan(30_000);
+  });
 });
 
 describe("who may listen", () => {

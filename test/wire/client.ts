@@ -76,17 +76,22 @@ export const call = async (method: string, path: string, options: CallOptions = 
   }
 
   const { status, raw, text } = await new Promise<{ status: number; raw: Array<string>; text: string }>((resolve, reject) => {
+    // A refusal may come before all of the body was sent, and nobody need take the rest: what comes to an end then is the answer, or its own error.
+    let answered = false;
     // The path is passed on as written: an URL would tidy up what some tests send on purpose.
     const where = { ...urlToHttpOptions(base), path: base.pathname.replace(/\/$/, "") + path };
     const transport = base.protocol === "https:" ? https : http;
     const request = transport.request({ ...where, method, headers: outgoing }, (response) => {
+      answered = true;
       const chunks: Array<Buffer> = [];
       response.on("data", (chunk: Buffer) => chunks.push(chunk));
       response.on("error", reject);
       response.on("end", () =>
         resolve({ status: response.statusCode ?? 0, raw: response.rawHeaders, text: Buffer.concat(chunks).toString("utf8") }));
     });
-    request.on("error", reject);
+    request.on("error", (error) => {
+      if (!answered) reject(error);
+    });
     if (options.chunked && bytes !== undefined) {
       for (let start = 0; start < bytes.length; start += PIECE) request.write(bytes.subarray(start, start + PIECE));
       request.end();

@@ -240,5 +240,5 @@ describe("the orders of the erased person", () => {
     expect(erased.json.orders).toBe(made.length);
     for (const { json } of made) expect((await full(`${ORDERS}/${json.id}`)).json).toMatchObject({ versionId: 2, shippingAddress: null });
     expect(await stockOf(lamp)).toBe(100 - countOf(answers, 201));
-  }, 30_000);
+  });
 });

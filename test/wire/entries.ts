@@ -1,4 +1,5 @@
 import { expect } from "vitest";
+import { cacheStatus, CHANGE, UNCHANGED } from "./cacheStatus.ts";
 import { type Answer, call } from "./client.ts";
 
 export type KindName = "product" | "order" | "customer";
@@ -28,6 +29,18 @@ export const explain = async (kind: KindName, id: string): Promise<any> => {
   const answer = await call("GET", `/ops/entries/${kind}/${id}`);
   expect(answer.status, answer.text).toBe(200);
   return answer.json;
+};
+
+/** Whether the relay was before the store of the entity's creation, and that one then found its lease gone: by the word of the process that answers. */
+export const isLeaseBroken = async (kind: KindName, id: string): Promise<boolean> => {
+  const moves = (await explain(kind, id)).transitions.map(({ by, outcome }: any) => `${by}: ${outcome}`);
+  return moves.includes("settle: lease broken") && moves.includes("store: absent");
+};
+
+/** The answer to a creation says that the cache has it, unless the relay was before; afterwards it is there in any case. */
+export const expectStored = async (created: Answer, kind: KindName, path: string): Promise<void> => {
+  expect(cacheStatus(created)).toEqual((await isLeaseBroken(kind, created.json.id)) ? UNCHANGED : CHANGE);
+  await standing(created, path);
 };
 
 export const eventsOf = async (path: string): Promise<Array<any>> => {

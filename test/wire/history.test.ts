@@ -125,7 +125,7 @@ describe("GET /v1/products/{id}/events", () => {
     const answer = await read(`${path}/events`);
     expect(answer.json.items).toHaveLength(50);
     expect(answer.headers.get("link")).toMatch(/rel="?next"?/);
-  }, 20_000);
+  });
 
   it("refuses a bad limit and a bad cursor", async () => {
     const { path } = await create();

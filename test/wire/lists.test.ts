@@ -15,7 +15,7 @@ const next = (answer: Answer): URL | undefined => {
 beforeAll(async () => {
   const answer = await call("POST", `${LIST}/batch`, { body: { items: Array.from({ length: 210 }, () => newProduct()) } });
   expect(answer.status).toBe(200);
-}, 30_000);
+});
 
 describe("a list", () => {
   it("is items and nextCursor, 50 items without a limit", async () => {
@@ -92,7 +92,7 @@ describe("the pages of a list together", () => {
     const both = large.filter((each) => small.includes(each));
     expect(small.filter((each) => large.includes(each))).toEqual(both);
     expect(small.filter((each) => each === id)).toHaveLength(1);
-  }, 20_000);
+  });
 
   it("do not contain what is deleted", async () => {
     const { id, path } = await create();

@@ -100,7 +100,7 @@ describe("of two steps at the same moment", () => {
     const winner = answers.findIndex((answer) => answer.status === 200);
     expect(answers.filter((answer) => answer.status === 200)).toHaveLength(1);
     expect((await read(path, { "cache-control": "no-cache" })).json.payment).toMatchObject({ reference: references[winner] });
-  }, 20_000);
+  });
 });
 
 describe.each(STEPS)("If-Match on a %s", (step) => {

@@ -120,7 +120,7 @@ describe("many at the same moment", () => {
     for (const answer of answers.filter(({ status }) => status !== 201)) expectProblem(answer, 409, "insufficient-stock");
     expect((await read(lamp.path, { "cache-control": "no-cache" })).json).toMatchObject({ stock: 0, versionId: 2 });
     expect((await read(`${ORDERS}?customerId=${customerId}`)).json.items).toHaveLength(1);
-  }, 30_000);
+  });
 
   it("40 orders for the same three products in every order of lines: none fails, none is lost", async () => {
     const products = await many(3, () => create({ stock: 100 }));
@@ -134,7 +134,7 @@ describe("many at the same moment", () => {
       expect((await read(product.path, { "cache-control": "no-cache" })).json).toMatchObject({ stock: 20, versionId: 41 });
       expect(await versionsOf(product.path)).toEqual(Array.from({ length: 41 }, (_, n) => n + 1));
     }
-  }, 60_000);
+  });
 
   it("orders, cancellations and adjustments: the sum is exact, in the cache and in the database", async () => {
     const lamp = await create({ stock: 100 });
@@ -147,7 +147,7 @@ describe("many at the same moment", () => {
     for (const headers of [{}, { "cache-control": "no-cache" }]) expect((await read(lamp.path, headers)).json.stock).toBe(60);
     const positions = (await eventsOf(lamp.path)).map((event) => BigInt(event.position));
     expect(positions, "positions are in the order of the versions").toEqual(positions.toSorted((a, b) => (a < b ? -1 : 1)));
-  }, 60_000);
+  });
 
   it("never sells more than there is, and never less than it could", async () => {
     const lamp = await create({ stock: 7 });
@@ -155,7 +155,7 @@ describe("many at the same moment", () => {
     const answers = await many(20, () => order({ customerId, lines: [lineOf(lamp)] }));
     expect([countOf(answers, 201), countOf(answers, 409)]).toEqual([7, 13]);
     expect(await stockOf(lamp)).toBe(0);
-  }, 30_000);
+  });
 });
 
 describe("the Consistency-Token of an order", () => {
@@ -171,7 +171,7 @@ describe("the Consistency-Token of an order", () => {
       }
       expect((await read(`${ORDERS}/${placed.json.id}`, withToken(cancelled))).text).toBe(cancelled.text);
     }
-  }, 30_000);
+  });
 
   it("of a read speaks for that one entity and may be sent with another", async () => {
     const { path } = await place();

@@ -122,7 +122,7 @@ describe("POST /v1/products/{id}/stock-adjustments", () => {
     for (const headers of [{}, { "cache-control": "no-cache" }]) {
       expect((await read(path, headers)).json).toMatchObject({ stock: 125, versionId: 51 });
     }
-  }, 20_000);
+  });
 
   it("of many at the same moment never sells more than there is", async () => {
     const { path } = await create({ stock: 5 });
@@ -130,7 +130,7 @@ describe("POST /v1/products/{id}/stock-adjustments", () => {
     expect(answers.filter((answer) => answer.status === 200)).toHaveLength(5);
     for (const answer of answers.filter(({ status }) => status !== 200)) expectProblem(answer, 409, "insufficient-stock");
     expect((await read(path)).json.stock).toBe(0);
-  }, 20_000);
+  });
 });
 
 describe("DELETE /v1/products/{id}", () => {

@@ -50,8 +50,8 @@ describe.runIf(limitedIsOn)("where RATE_LIMIT_PER_SECOND is set", () => {
     expect(fieldOf(answer, "ratelimit").r).toBe(0);
     fieldOf(answer, "ratelimit-policy");
     const seconds = Number(answer.headers.get("retry-after"));
-    await until("let through again", async () => ((await ask()).status === 200 ? true : undefined), seconds * 1_000 + 2_000);
-  }, 60_000);
+    await until("let through again", async () => ((await ask()).status === 200 ? true : undefined), seconds * 1_000 + 20_000);
+  });
 
   it("429 comes after 401, and before 403, 404 and 422", async () => {
     const asked = [["GET", "/v1/nothing"], ["POST", "/v1/orders"], ["GET", "/v1/orders/x"]] as const;
@@ -62,12 +62,12 @@ describe.runIf(limitedIsOn)("where RATE_LIMIT_PER_SECOND is set", () => {
     }, 30_000);
     await exhaust();
     expectProblem(await ask(null), 401, "unauthenticated");
-  }, 60_000);
+  });
 
   it("health is never limited", async () => {
     await exhaust();
     for (const path of ["/healthz", "/readyz"]) expect((await call("GET", path, { key: null, at: limited })).status).toBe(200);
-  }, 30_000);
+  });
 
   it.runIf(limited.limitedKey !== undefined)("each key has a quota of its own", async () => {
     const key = limited.limitedKey;
@@ -75,5 +75,5 @@ describe.runIf(limitedIsOn)("where RATE_LIMIT_PER_SECOND is set", () => {
       await exhaust();
       return (await ask(key)).status === 200 ? true : undefined;
     }, 30_000);
-  }, 60_000);
+  });
 });

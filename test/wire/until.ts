@@ -1,5 +1,5 @@
 /** Asks again until the answer is there, and fails with what was waited for when it does not come. */
-export const until = async <A>(waitedFor: string, ask: () => Promise<A | undefined>, withinMs = 4_000): Promise<A> => {
+export const until = async <A>(waitedFor: string, ask: () => Promise<A | undefined>, withinMs = 30_000): Promise<A> => {
   const deadline = performance.now() + withinMs;
   for (;;) {
     const answer = await ask();

@@ -109,10 +109,12 @@ export const entryRules: readonly Rule[] = [
     await expectEntry(cache, 1, {}, keyOf("entry"))
   }],
   ["a lease expires after five seconds, and lets nobody in then", async (cache) => {
+    const began = performance.now()
     await cache.lease([k], "mine")
-    const { ttlMilliseconds } = await cache.describe(k)
-    expect(ttlMilliseconds).toBeGreaterThan(LEASE_MILLISECONDS - 1_000)
-    expect(ttlMilliseconds).toBeLessThanOrEqual(LEASE_MILLISECONDS)
+    const { ttlMilliseconds } = await cache.describe(k), left = ttlMilliseconds ?? 0
+    // On a slow machine some of it is over.
+    expect(left).toBeGreaterThan(LEASE_MILLISECONDS - 1_000 - (performance.now() - began))
+    expect(left).toBeLessThanOrEqual(LEASE_MILLISECONDS)
     await until(async () => await bytesAt(cache) === null)
     expect(await cache.fill([putOf(1, "mine")])).toEqual(["absent"])
     expect(await cache.lease([k], "mine")).toEqual([true])
@@ -128,7 +130,7 @@ export const entryRules: readonly Rule[] = [
     const expectTtl = async (at: number) => {
       const { value, ttlMilliseconds } = await cache.describe(k)
       expect(Buffer.from(value!)).toEqual(await bytesAt(cache))
-      expect(ttlMilliseconds).toBeGreaterThan(at - 5_000)
+      expect(ttlMilliseconds).toBeGreaterThan(at - TTL / 2)
       expect(ttlMilliseconds).toBeLessThanOrEqual(at)
     }
     await given(cache, 1)

@@ -14,6 +14,8 @@ import { CacheAccess } from "./CacheAccess.ts"
 import { formatCheckpoint } from "./Checkpoint.ts"
 
 const everyPartition = Array.from({ length: 64 }, (_, partition) => partition)
+/** Connections are tried again at growing intervals, and partitions without news are moved along once a second. */
+const WITHIN = { within: 30_000 }
 const read = (services: Services, id: string) => services.get(Queries).read(product, id, ANY)
 
 /** The API as one process and the relay as another: only the first loses the cache. */
@@ -27,7 +29,7 @@ const open = async () => {
 }
 const lose = async ({ proxy, services, access }: Awaited<ReturnType<typeof open>>) => {
   await proxy.cut()
-  await eventually(async () => (await read(services, crypto.randomUUID())).source.from === "bypass" && access.state() === "open")
+  await eventually(async () => (await read(services, crypto.randomUUID())).source.from === "bypass" && access.state() === "open", WITHIN)
 }
 
 test("what changed while the cache was away is never served stale: reads return to a partition when it is settled", async () => {
@@ -40,7 +42,7 @@ test("what changed while the cache was away is never served stale: reads return 
   expect(await run(services.get(Commands).change(renaming(id, "Torch")))).toMatchObject({ version: 2, synced: "queued" })
   expect(await read(relaying, id)).toMatchObject({ entry: { version: 1 } })
   await proxy.restore()
-  await eventually(() => access.state() === "half-open")
+  await eventually(() => access.state() === "half-open", WITHIN)
   expect((await services.get(Metrics).exposition()).body).toMatch(/^holdfast_breaker_open 1$/m)
   // Back, but nothing vouches for what it holds: asked for, it is Postgres that answers.
   expect(await read(services, id)).toMatchObject({ entry: { version: 2 }, source: { from: "bypass" } })
@@ -49,7 +51,7 @@ test("what changed while the cache was away is never served stale: reads return 
   await eventually(async () => {
     await round()
     return access.state() === "closed"
-  })
+  }, WITHIN)
   expect(await read(services, id)).toMatchObject({ entry: { version: 2 }, source: { from: "hit" } })
   expect(services.lines.map(({ message }) => message)).toContain("The cache is back: used for writes, and for reads as its partitions are settled")
   expect((await services.get(Metrics).exposition()).body).toMatch(/^holdfast_breaker_open 0$/m)
@@ -62,13 +64,13 @@ test("a cache that goes again before it is trusted is away again, and comes back
   // Something that the relay has yet to settle.
   await run(services.get(Commands).create(creating()))
   await proxy.restore()
-  await eventually(() => access.state() === "half-open")
+  await eventually(() => access.state() === "half-open", WITHIN)
   await lose(all)
   await proxy.restore()
   await eventually(async () => {
     await round()
     return access.state() === "closed"
-  })
+  }, WITHIN)
 })
 
 test("while Postgres does not say what has to be settled, no partition is trusted", async () => {
@@ -77,14 +79,14 @@ test("while Postgres does not say what has to be settled, no partition is truste
   await lose(all)
   await postgres.cut()
   await proxy.restore()
-  await eventually(() => access.state() === "half-open")
+  await eventually(() => access.state() === "half-open", WITHIN)
   for (let i = 0; i < 5; i++) await round()
   expect(access.distrusted()).toEqual(everyPartition)
   await postgres.restore()
   await eventually(async () => {
     await round()
     return access.state() === "closed"
-  })
+  }, WITHIN)
 })
 
 test("a checkpoint of an older epoch vouches for nothing", async () => {
@@ -93,23 +95,25 @@ test("a checkpoint of an older epoch vouches for nothing", async () => {
   await lose(all)
   await database.query("insert into database_epochs (epoch, system_identifier, timeline) select max(epoch) + 1000, min(system_identifier), min(timeline) from database_epochs")
   await proxy.restore()
-  await eventually(() => access.state() === "half-open")
+  await eventually(() => access.state() === "half-open", WITHIN)
   expect(access.distrusted()).toEqual(everyPartition)
   // The relay purges what is of the older epoch.
   await eventually(async () => {
     await round()
     return access.state() === "closed"
-  })
+  }, WITHIN)
 })
 
 test("a process that starts trusts nothing until the relay has settled what it may have missed", async () => {
-  const { database, redis, round } = await open()
+  const { database, redis, services, round } = await open()
+  // Without it what the relay has settled before shows all that there is.
+  await run(services.get(Commands).create(creating()))
   const late = await openServices({ database: database.url, redis: redis.url, trusting: false })
   expect(late.get(CacheAccess).distrusted()).toEqual(everyPartition)
   await eventually(async () => {
     await round()
     return late.get(CacheAccess).state() === "closed"
-  })
+  }, WITHIN)
 })
 
 test("a cache ahead of the database is not read, that is said once, and it is read again when it is right", async () => {
@@ -121,7 +125,7 @@ test("a cache ahead of the database is not read, that is said once, and it is re
   const further = formatCheckpoint({ is: "settled", epoch, mark: "0".repeat(16), time: 0, snapshot: { xmin: 1n, xmax: 1n << 40n, open: [1n] } })
   const [other] = await cache.checkpoints([1])
   await cache.mark(1, other!, further)
-  await eventually(() => access.distrusted().length === 2, { within: 5_000 })
+  await eventually(() => access.distrusted().length === 2, WITHIN)
   expect(access.distrusted()).toEqual([0, 1])
   expect(await read(services, id)).toMatchObject({ entry: { version: 1 } })
   const lines = () => services.lines.filter(({ message }) => message.startsWith("The cache is ahead of the database"))
@@ -130,6 +134,6 @@ test("a cache ahead of the database is not read, that is said once, and it is re
   await eventually(async () => {
     await round()
     return access.state() === "closed"
-  }, { within: 5_000 })
+  }, WITHIN)
   expect(lines()).toHaveLength(1)
 })

@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import { describe, expect, test } from "vitest"
 import { createDatabase, dropDatabase } from "../../../test/support/database.ts"
 import { eventually } from "../../../test/support/eventually.ts"
+import { patient } from "../../../test/support/patient.ts"
 import { afterwards, behindProxy, cause, creating, failing, freshDatabase, freshRedis, keptLog, openServices, run } from "../../../test/support/services.ts"
 import type { Services } from "../../../test/support/services.ts"
 import { migrate } from "../../infrastructure/postgres/migrate.ts"
@@ -104,7 +105,7 @@ describe("an erasure", () => {
   })
 
   test("and orders at the same moment: what was placed is erased with it, and what comes later is refused", async () => {
-    const database = await freshDatabase(), services = await openServices({ database: database.url }), id = await register(services), lamp = await stock(services)
+    const database = await freshDatabase(), services = await openServices({ database: patient(database.url) }), id = await register(services), lamp = await stock(services)
     const placed = Array.from({ length: 12 }, () => run(Effect.result(services.get(Commands).create(placing(id, lamp)))))
     const erased = await run(erase(services, id))
     const made = (await Promise.all(placed)).filter(({ _tag }) => _tag === "Success").length
@@ -113,7 +114,7 @@ describe("an erasure", () => {
   })
 
   test("that two finish at once has one certificate", async () => {
-    const database = await freshDatabase(), services = await openServices({ database: database.url }), id = await register(services)
+    const database = await freshDatabase(), services = await openServices({ database: patient(database.url) }), id = await register(services)
     await run(services.get(Commands).change(erasing(id)))
     const person = { kind: customer, id }
     await Promise.all([1, 2, 3].map(() => run(services.get(Erasure).finish(person))))
@@ -172,11 +173,11 @@ describe("an erasure that stopped on its way is unavailable, and is finished lat
     await run(erasure.finish({ kind: customer, id }))
     expect(await left(database, id)).toMatchObject({ unfinished: 1 })
     await proxy.restore()
-    await eventually(() => services.get(CacheAccess).state() !== "open", { within: 10_000 })
+    await eventually(() => services.get(CacheAccess).state() !== "open")
     await eventually(async () => {
       await run(erasure.finish({ kind: customer, id }))
       expect(await left(database, id)).toMatchObject(DONE)
-    }, { within: 10_000 })
+    })
     expect(await run(sessions.get("a"))).toBeNull()
     expect(await run(erasure.pending(0))).toEqual([])
     // What was answered stands.

@@ -1,8 +1,10 @@
+import { Effect, Layer } from "effect"
 import { beforeEach, describe, expect, test } from "vitest"
 import { eventually } from "../../../test/support/eventually.ts"
 import { behindProxy, creating, freshDatabase, freshRedis, openServices, run } from "../../../test/support/services.ts"
 import type { ServiceOptions } from "../../../test/support/services.ts"
 import { Cache } from "../cache/Cache.ts"
+import { CacheAccess } from "../cache/CacheAccess.ts"
 import { formatCheckpoint, parseCheckpoint } from "../cache/Checkpoint.ts"
 import { Keyspace } from "../cache/Keyspace.ts"
 import { Commands } from "../Commands.ts"
@@ -35,9 +37,10 @@ const open = async (options: Partial<ServiceOptions> = {}) => {
 }
 
 test("entries and leases of a partition without a checkpoint go, those of others stay, and the fence of before is its checkpoint", async () => {
-  const one = await open(), a = await one.stand()
-  let b = await one.stand()
-  while (b.partition === a.partition) b = await one.stand()
+  const one = await open(), b = await one.stand()
+  // What stands beside `b` stays too, and of the other partition there is one entry alone.
+  let a = await one.stand()
+  while (a.partition === b.partition) a = await one.stand()
   const before = await run(one.services.get(Ledger).snapshot)
   await run(one.purge.run([{ partition: a.partition, text: null }]))
   const after = await run(one.services.get(Ledger).snapshot)
@@ -72,18 +75,27 @@ describe("a marker of somebody else", () => {
   })
 
   test("means that this purge has lost, and it stops: it removes nothing more and does not vouch for the partition", async () => {
-    const redis = await freshRedis(), proxy = await behindProxy(redis.url)
-    const direct = await open({ redis: redis.url }), slow = await open({ redis: proxy.to })
-    const { partition, stands } = await direct.stand()
-    // Between its marker and its first piece lies the scan's way there and back.
-    proxy.delay(150)
-    const purging = run(slow.purge.run([{ partition, text: null }]))
-    const theirs = await eventually(async () => (await direct.checkpoint(partition)) ?? false)
-    expect(await direct.cache.mark(partition, theirs, direct.marker("b"))).toBe(true)
-    await purging
+    const redis = await freshRedis(), one = await open({ redis: redis.url }), other = await open({ redis: redis.url })
+    const { partition, stands } = await one.stand(), access = other.services.get(CacheAccess)
+    let commands = 0
+    // Between its marker, which is its first command, and its first piece.
+    const overtaken = CacheAccess.of({
+      ...access,
+      work: (operation) => Effect.tap(access.work(operation), () => Effect.promise(async () => {
+        if (++commands > 1) return
+        const theirs = await one.checkpoint(partition)
+        expect(parseCheckpoint(theirs)).toMatchObject({ is: "purge", pieces: 0 })
+        expect(await one.cache.mark(partition, theirs, one.marker("b"))).toBe(true)
+      }))
+    })
+    const purge = await run(Effect.service(Purge).pipe(Effect.provide(Purge.layer.pipe(
+      Layer.provide(Layer.succeed(CacheAccess, overtaken)), Layer.provide(Layer.succeedContext(other.services.context))
+    ))) as Effect.Effect<Purge["Service"]>)
+    await run(purge.run([{ partition, text: null }]))
+    expect(commands).toBeGreaterThan(1)
     expect(await stands()).toBe(true)
-    expect(await direct.checkpoint(partition)).toBe(direct.marker("b"))
-    expect(slow.services.lines.map(({ message }) => message)).not.toContain(PURGED)
+    expect(await one.checkpoint(partition)).toBe(one.marker("b"))
+    expect(other.services.lines.map(({ message }) => message)).not.toContain(PURGED)
   })
 
   test("that stands there first means that this purge does not begin", async () => {

@@ -84,8 +84,9 @@ test("what the store missed the relay finds and replaces; what is absent stays a
   const old = (await one.bytes(behind))!
   await one.rename(behind)
   await one.force(behind, old)
-  for (const id of [absent, leased]) await one.cache.evict(one.key(id))
-  await one.cache.lease([one.key(leased)], "a reader's")
+  await one.cache.evict(one.key(absent))
+  // A lease that does not end before the relay comes, however slow the machine is.
+  await one.force(leased, Buffer.from("La reader's"))
   await one.rounds()
   expect(await Promise.all([behind, absent, leased, current].map(one.version))).toEqual([2, null, null, 1])
   expect(await one.cache.fill([{ key: one.key(leased), value: old, lease: "a reader's", ttlMilliseconds: 1_000 }])).toEqual(["absent"])
@@ -243,10 +244,12 @@ describe("two at once in one lane", () => {
     const one = await open(), other = one.services.get(Relay).lane(everyPartition)
     expect(await run(one.lane.attendance)).toEqual({ neglectedMilliseconds: Infinity, others: false })
     // It purges in the first round and remembers its own places from the second on.
+    const began = performance.now()
     for (const lane of [one.lane, one.lane, other]) await run(lane.round)
     const mine = await run(one.lane.attendance)
     expect(mine.neglectedMilliseconds).toBeGreaterThanOrEqual(0)
-    expect(mine.neglectedMilliseconds).toBeLessThan(5_000)
+    // By the database's clock, which need not go as this one does.
+    expect(mine.neglectedMilliseconds).toBeLessThan(performance.now() - began + 5_000)
     expect(mine.others).toBe(true)
     expect(await run(other.attendance)).toMatchObject({ others: false })
   })

@@ -1,3 +1,4 @@
+import { Effect, Layer } from "effect"
 import { beforeEach, expect, test } from "vitest"
 import { eventually } from "../../../test/support/eventually.ts"
 import { lineOf, placing, registering } from "../../../test/support/requests.ts"
@@ -8,6 +9,7 @@ import { CacheAccess } from "../cache/CacheAccess.ts"
 import { Keyspace } from "../cache/Keyspace.ts"
 import { Commands } from "../Commands.ts"
 import { product } from "../kinds/product.ts"
+import { Ledger } from "../ledger/Ledger.ts"
 import { Metrics } from "../observe/Metrics.ts"
 import { ANY } from "../Freshness.ts"
 import { Queries } from "../Queries.ts"
@@ -42,8 +44,8 @@ test("a change is stored, and what lease and store cost is measured", async () =
 
 test("a change of which the cache holds nothing, and is loading something, is owed nothing", async () => {
   const id = await one.create()
-  await one.cache.evict(one.key(id))
-  await one.cache.lease([one.key(id)], "a reader's")
+  // A lease that does not end before the change comes, however slow the machine is.
+  await one.redis.cli("SET", one.key(id).text, "La reader's")
   expect(await run(one.commands.change(renaming(id, "Torch")))).toMatchObject({ synced: "nothing" })
   // The reader read before the change, or may have: its lease is broken.
   expect((await one.cache.describe(one.key(id))).value).toBeNull()
@@ -75,6 +77,7 @@ test("a store that is missed is queued, and the change succeeds all the same", a
 
 test("of a change of several entities each that was missed is queued, under its own kind", async () => {
   const product = await one.create(), { id: person } = await run(one.commands.create(registering()))
+  await one.database.query("truncate sync_retry_queue")
   await one.redis.freeze()
   const placed = await run(one.commands.create(placing(person, [lineOf(product)])))
   expect(placed.synced).toBe("queued")
@@ -92,26 +95,30 @@ test("while the cache is known to be away the commit itself writes the retry row
 test("a cache that comes back between the commit's decision and its store is still owed the change", async () => {
   const id = await one.create()
   await one.loseCache()
-  // Not with a lock: who waits for one is turned away after 2 s, and the cache may need longer to come back.
-  await one.database.query(`create function gate() returns trigger language plpgsql as $$ begin
-    while not exists (select from opened) loop perform pg_sleep(0.01); end loop;
-    return new;
-  end $$`)
-  await one.database.query("create table opened ()")
-  await one.database.query("create trigger gate before update on products for each row execute function gate()")
-  const changing = run(one.commands.change(renaming(id, "Torch")))
-  await eventually(async () => (await one.database.query("select 1 from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()")).length === 1)
-  await one.redis.start()
-  await eventually(() => one.access.state() !== "open")
-  await one.database.query("insert into opened default values")
-  expect(await changing).toMatchObject({ version: 2, synced: "queued" })
+  const ledger = one.services.get(Ledger)
+  // After the commit, and before whoever changes hears of it.
+  const slow = Ledger.of({
+    ...ledger,
+    commit: (change) => Effect.tap(ledger.commit(change), () => Effect.promise(async () => {
+      expect(one.access.state()).toBe("open")
+      await one.redis.start()
+      await eventually(() => one.access.state() !== "open", { within: 20_000 })
+    }))
+  })
+  const commands = await run(Effect.service(Commands).pipe(Effect.provide(Commands.layer.pipe(
+    Layer.provide(Layer.succeed(Ledger, slow)), Layer.provide(Layer.succeedContext(one.services.context))
+  ))) as Effect.Effect<Commands["Service"]>)
+  expect(await run(commands.change(renaming(id, "Torch")))).toMatchObject({ version: 2, synced: "queued" })
   expect(await one.services.get(RetryQueue).size.pipe(run)).toMatchObject({ size: 1 })
 })
 
 test("a missed store that cannot be queued either is left to the relay, and said", async () => {
   const { id } = await frozen()
+  // Whoever queues something waits there until he is cut off.
+  await one.database.query("create function never() returns trigger language plpgsql as $$ begin loop perform pg_sleep(0.01); end loop; end $$")
+  await one.database.query("create trigger never before insert on sync_retry_queue for each row execute function never()")
   const changing = run(one.commands.change(renaming(id, "Torch")))
-  await eventually(async () => (await one.database.query("select 1 from products where version_id = 2")).length === 1)
+  await eventually(async () => (await one.database.query("select 1 from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()")).length === 1, { within: 20_000 })
   await one.postgres.cut()
   expect(await changing).toMatchObject({ version: 2, synced: "queued" })
   expect(one.services.lines.map(({ message }) => message)).toContain("A missed store could not be queued; the relay will find it")

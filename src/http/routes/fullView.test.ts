@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, test } from "vitest"
 import { eventually } from "../../../test/support/eventually.ts"
 import { openHttp } from "../../../test/support/http.ts"
 import type { Http } from "../../../test/support/http.ts"
+import { patient } from "../../../test/support/patient.ts"
 import { freshDatabase, run } from "../../../test/support/services.ts"
 import { ApiKeys } from "../../domain/access/ApiKeys.ts"
 import { SubjectKeys } from "../../domain/secrets/SubjectKeys.ts"
@@ -35,11 +36,12 @@ describe("a look at personal data", () => {
   })
 
   test("is not answered before its record is durable", async () => {
+    const http = await openHttp({ database: patient(database.url) })
     const id = await register(), holder = await database.connect()
     await holder.query("begin; lock table audit_log in exclusive mode")
     let answered = false
     const looking = http.ask("GET", `/v1/customers/${id}?view=full`).finally(() => { answered = true })
-    await eventually(async () => (await database.query("select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()")).length === 1)
+    await eventually(async () => (await database.query("select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()")).length === 1, { within: 10_000 })
     expect(answered).toBe(false)
     await holder.query("commit")
     expect((await looking).status).toBe(200)

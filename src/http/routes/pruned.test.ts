@@ -95,7 +95,7 @@ test("a stream on which nothing happened for long is not ended by what was prune
   await eventually(async () => {
     const [{ passed }] = await database.query("select xid < pg_snapshot_xmin(pg_current_snapshot()) as passed from outbox")
     expect(passed).toBe(true)
-  }, { within: 20_000 })
+  }, { within: 45_000 })
   // Whatever wakes the one wakes the other, and it is moved along each time.
   for (let round = 0; round < 5; round++) {
     await create()

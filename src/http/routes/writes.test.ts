@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, test } from "vitest"
 import { eventually } from "../../../test/support/eventually.ts"
 import { openHttp } from "../../../test/support/http.ts"
 import type { Http } from "../../../test/support/http.ts"
+import { patient } from "../../../test/support/patient.ts"
 import { behindProxy, freshDatabase, freshRedis, run } from "../../../test/support/services.ts"
 import { ApiKeys } from "../../domain/access/ApiKeys.ts"
 import { Cache } from "../../domain/cache/Cache.ts"
@@ -15,7 +16,7 @@ beforeEach(async () => { database = await freshDatabase() })
 const lamp = () => ({ sku: randomUUID(), name: "Lamp", price: { amount: 1, currency: "EUR" }, stock: 1 })
 const create = async ({ ask }: Http) => (await ask("POST", "/v1/products", { body: lamp() })).json.id as string
 /** Until a transaction of somebody else waits for a lock. */
-const waiting = (count = 1) => eventually(async () => (await database.query("select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()")).length === count)
+const waiting = () => eventually(async () => (await database.query("select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()")).length === 1, { within: 10_000 })
 
 describe("a change that meets another one holding the entity", () => {
   test("is 503 with Retry-After when it had no key, for nothing was changed", async () => {
@@ -29,8 +30,8 @@ describe("a change that meets another one holding the entity", () => {
     expect((await http.ask("GET", `/v1/products/${id}`)).json.versionId).toBe(1)
   })
 
-  test("waits where that one ends within two seconds", async () => {
-    const http = await openHttp({ database: database.url }), id = await create(http), holder = await database.connect()
+  test("waits where that one ends in time", async () => {
+    const http = await openHttp({ database: patient(database.url) }), id = await create(http), holder = await database.connect()
     await holder.query("begin")
     await holder.query("select 1 from products where id = $1 for update", [id])
     const answer = http.ask("PATCH", `/v1/products/${id}`, { body: { name: "Torch" } })
@@ -65,7 +66,7 @@ test("an idempotency key belongs to one API key: another's request with the same
 })
 
 test("a lost reply to the commit is an unknown outcome, and the same idempotency key finds out", async () => {
-  const proxy = await behindProxy(database.url), http = await openHttp({ database: proxy.to })
+  const proxy = await behindProxy(database.url), http = await openHttp({ database: patient(proxy.to) })
   const id = await create(http), holder = await database.connect()
   const request = { body: { name: "Torch" }, headers: { "idempotency-key": "k" } }
   await holder.query("begin")
@@ -75,7 +76,7 @@ test("a lost reply to the commit is an unknown outcome, and the same idempotency
   // The answer vanishes, and the connection is then reset.
   proxy.blackhole("answers")
   await holder.query("rollback")
-  await eventually(async () => (await database.query("select 1 from products where version_id = 2")).length === 1)
+  await eventually(async () => (await database.query("select 1 from products where version_id = 2")).length === 1, { within: 10_000 })
   await proxy.cut()
   expect(await changing).toMatchObject({ status: 503, json: { type: "/problems/unknown-outcome" } })
   await proxy.restore()
@@ -83,7 +84,7 @@ test("a lost reply to the commit is an unknown outcome, and the same idempotency
     const again = await http.ask("PATCH", `/v1/products/${id}`, request)
     expect(again.status).toBe(200)
     return again
-  })
+  }, { within: 20_000 })
   expect(answer.json).toMatchObject({ versionId: 2, name: "Torch" })
   expect(answer.headers.get("idempotency-replayed")).toBe("true")
 })

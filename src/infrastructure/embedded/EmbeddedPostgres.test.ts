@@ -5,10 +5,13 @@ import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import { eventually } from "../../../test/support/eventually.ts";
 import { startProcess } from "../../../test/support/processes.ts";
 import { type EmbeddedPostgres, type EmbeddedPostgresOptions, startEmbeddedPostgres } from "./EmbeddedPostgres.ts";
+
+// A port that stays taken is tried thirty times, and each time a server is started for it.
+vi.setConfig({ testTimeout: 180_000 });
 
 const undo: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
@@ -52,7 +55,7 @@ const startOwner = async (folder: string, persistent: boolean) => {
     console.log(JSON.stringify({ url, pid }));
     setInterval(() => {}, 1000);`;
   const owner = startProcess(process.execPath, ["--input-type=module", "--eval", program]);
-  const printed = await eventually(() => JSON.parse(owner.output()) as { url: string; pid: number }, { within: 20_000 });
+  const printed = await eventually(() => JSON.parse(owner.output()) as { url: string; pid: number }, { within: 50_000 });
   return { owner, ...printed };
 };
 
@@ -103,7 +106,7 @@ test("the server ends when its owner is killed, and what was temporary goes with
   const { owner, pid } = await startOwner(folder, false);
   owner.kill("SIGKILL");
   await eventually(() => isGone(pid));
-  await eventually(() => !existsSync(join(folder, "postgres", "data")), { within: 15_000 });
+  await eventually(() => !existsSync(join(folder, "postgres", "data")), { within: 40_000 });
 });
 
 test("a server whose owner and watcher were both killed is stopped by the next start", async () => {
@@ -124,9 +127,11 @@ const watchersOf = async (pid: number) => {
   const groups = (await readdir("/proc")).filter((name) => /^\d+$/u.test(name)).map(async (name) => {
     const text = await readFile(`/proc/${name}/stat`, "utf8").catch(() => "");
     // pid (name) state parent group
-    return { pid: Number(name), group: Number(text.slice(text.lastIndexOf(")") + 2).split(" ")[2]) };
+    const [, parent, group] = text.slice(text.lastIndexOf(")") + 2).split(" ").map(Number);
+    return { pid: Number(name), parent, group };
   });
-  return (await Promise.all(groups)).filter(({ pid: other, group }) => group === pid && other !== pid).map(({ pid: other }) => other);
+  // A session that has just begun is in the group too, and is the server's child.
+  return (await Promise.all(groups)).filter(({ pid: other, parent, group }) => group === pid && other !== pid && parent !== pid).map(({ pid: other }) => other);
 };
 
 test("a server that was killed is recovered by the next start, even where its data is temporary", async () => {

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest"
 import { eventually } from "../../../test/support/eventually.ts"
+import { patient } from "../../../test/support/patient.ts"
 import { cause, creating, failing, freshDatabase, openServices, run } from "../../../test/support/services.ts"
 import { Commands } from "../../domain/Commands.ts"
 import { product } from "../../domain/kinds/product.ts"
@@ -12,7 +13,7 @@ const WAITING = "select from pg_locks where locktype = 'advisory' and not grante
 test("a transaction whose COMMIT is answered by a server whose life is over is of unknown outcome", async () => {
   const database = await freshDatabase()
   // The lock is waited for as long as the test wants it to be.
-  const services = await openServices({ database: `${database.url}${new URL(database.url).search === "" ? "?" : "&"}options=-c%20lock_timeout%3D30000` }), ledger = services.get(Ledger)
+  const services = await openServices({ database: patient(database.url) }), ledger = services.get(Ledger)
   const { id } = await run(services.get(Commands).create(creating())), row = (await run(ledger.rows(product, [id]))).rows.get(id)!
   await database.query("create function wait() returns trigger language plpgsql as 'begin perform pg_advisory_xact_lock_shared(42); return null; end'")
   await database.query("create constraint trigger wait after update on products deferrable initially deferred for each row execute function wait()")

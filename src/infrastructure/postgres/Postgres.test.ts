@@ -47,9 +47,9 @@ test("a server that answers nothing any more is given up, and its connection wit
   expect(await run(Effect.flip(postgres.write(statement("select 2"), [])))).toMatchObject({ _tag: "UnknownOutcome" })
   expect(postgres.reachable()).toBe(false)
   await proxy.restore()
-  await eventually(() => run(postgres.read(statement("select 3"), [])), { within: 10_000 })
+  await eventually(() => run(postgres.read(statement("select 3"), [])), { within: 20_000 })
   expect(lines.map(({ message }) => message)).toEqual(expect.arrayContaining(["Postgres cannot be reached", "Postgres is back"]))
-}, 30_000)
+})
 
 test("a connection that is lost while idle says at once that the server is there after all", async () => {
   const { url, query } = await freshDatabase()
@@ -59,8 +59,8 @@ test("a connection that is lost while idle says at once that the server is there
   await exitOf(postgres.write(statement("select pg_terminate_backend(pg_backend_pid())"), []))
   expect(lines.map(({ message }) => message)).toEqual(["Postgres cannot be reached"])
   expect(postgres.pool.idleCount).toBe(1)
-  await query("select pg_terminate_backend(pid) from pg_stat_activity where pid = any($1)", [[one![0]!["pid"], other![0]!["pid"]]])
-  await eventually(() => postgres.reachable())
+  await query("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid = any($1)", [[one![0]!["pid"], other![0]!["pid"]]])
+  await eventually(() => postgres.reachable(), { within: 20_000 })
   expect(lines.map(({ message }) => message)).toContain("Postgres is back")
 })
 
@@ -134,14 +134,16 @@ test("nobody is kept waiting for a server that lets no connection be made", asyn
 })
 
 test("a read that is broken off leaves its connection to nobody: the next one does not wait for it", async () => {
-  const { url } = await freshDatabase()
+  const { url, query } = await freshDatabase()
   const { postgres } = await open(url, 1)
   const fiber = Effect.runFork(postgres.read(statement("select pg_sleep(9)"), []))
-  await eventually(() => postgres.pool.totalCount === 1 && postgres.pool.idleCount === 0, { within: 5_000 })
+  const [{ pid: sleeper }] = await eventually(async () => {
+    const found = await query("select pid from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'")
+    return found.length === 1 && found as [{ pid: number }]
+  }, { within: 8_000 }) as [{ pid: number }]
   await run(Fiber.interrupt(fiber))
-  const began = performance.now()
-  await run(postgres.read(statement("select 1"), []))
-  expect(performance.now() - began).toBeLessThan(8_000)
+  const [next] = await run(postgres.read(statement("select pg_backend_pid() as pid"), []))
+  expect(next!["pid"]).not.toBe(sleeper)
 })
 
 test("a transaction whose statement failed unseen is no success", async () => {

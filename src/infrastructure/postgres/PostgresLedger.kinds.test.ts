@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "vitest"
 import { createDatabase, dropDatabase } from "../../../test/support/database.ts"
 import { eventually } from "../../../test/support/eventually.ts"
 import { adjusting, cancelling, changing, erasing, makingCustomer, makingProduct, openLedger, placing } from "../../../test/support/ledgers.ts"
+import { patient } from "../../../test/support/patient.ts"
 import { indexOf } from "../../domain/Kind.ts"
 import type { AnyEvent, Kind, State } from "../../domain/Kind.ts"
 import { customer } from "../../domain/kinds/customer.ts"
@@ -23,7 +24,7 @@ const step = (kind: Kind, row: Row, type: string, data: State = {}) => made(chan
 
 beforeAll(async () => {
   url = await createDatabase({ migrated: true })
-  opened = await openLedger(url)
+  opened = await openLedger(patient(url))
 })
 afterAll(async () => {
   await opened.close()
@@ -139,7 +140,7 @@ test("an erased customer's row says no more than that there was one, and keeps t
 
 // Sixteen at once over eight products: in any order, with single changes, cancellations and an erasure in between.
 test("among many who change many at once positions are in the order of versions for each, and nobody waits in a circle", async () => {
-  const crowd = await openLedger(url, { poolMax: 16 })
+  const crowd = await openLedger(patient(url), { poolMax: 16 })
   const people = await Promise.all(Array.from({ length: 4 }, () => made(makingCustomer()))).then((rows) => rows.map(({ id }) => id))
   const lamps = await Promise.all(Array.from({ length: 8 }, () => made(makingProduct()))).then((rows) => rows.map(({ id }) => id))
   const any = <A>(of: readonly A[]) => of[Math.floor(Math.random() * of.length)]!
@@ -223,7 +224,7 @@ test("a commit that was taken out of a circle of those who wait for each other d
   const attempt = Effect.gen(function*() {
     yield* opened.postgres.read(lock, [])
     waiting = other.query(lock.text)
-    yield* Effect.promise(() => eventually(waits))
+    yield* Effect.promise(() => eventually(waits, { within: 10_000 }))
     return [yield* opened.ledger.commit(wanting), (yield* opened.ledger.load(customer, ada!.id, null)).row]
   })
   expect(await run(opened.ledger.alone([{ kind: customer, id: ada!.id }], attempt))).toEqual([null, ada])

@@ -62,17 +62,20 @@ const start: Snapshot = { xmin: 3n, xmax: 3n, open: [] }
 const since = async (snapshot: Snapshot, limit = 100, partitions = [7]) => run(outbox.since(epoch, snapshot, partitions, limit))
 const transactions = (records: readonly { readonly transaction: bigint }[]) => records.map(({ transaction }) => transaction)
 /** A transaction that is open in any database of the server holds the fence, one of another test as well. */
-const behindFence = <A>(check: () => A | Promise<A>) => eventually(check, { within: 20_000 })
+const behindFence = <A>(check: () => A | Promise<A>) => eventually(check, { within: 45_000 })
 const feed = (after = { epoch: 0, transaction: 0n, sequence: 0 }, kinds = ["product"]) => run(outbox.feed(kinds, after, 100))
 
 test("a look shows what became visible since the last, with the moment that it saw", async () => {
-  const first = await since(start)
+  const before = Date.now(), first = await since(start)
   expect(first).toMatchObject({ epoch, pending: [] })
-  expect(Math.abs(first.time - Date.now())).toBeLessThan(5_000)
+  // The server may be on another machine, with a clock of its own.
+  expect(first.time).toBeGreaterThan(before - 5_000)
+  expect(first.time).toBeLessThan(Date.now() + 5_000)
   const id = randomUUID(), transaction = await record(pool, { id, version: 4 })
   const second = await since(first.snapshot)
   expect(second.pending).toEqual([{ transaction, kind: "product", id, partition: 7, version: 4, recordedAt: expect.any(Number) }])
-  expect(Math.abs(second.pending[0]!.recordedAt - second.time)).toBeLessThan(1_000)
+  const { recordedAt } = second.pending[0]!
+  expect([first.time, recordedAt, second.time]).toEqual([first.time, recordedAt, second.time].sort((a, b) => a - b))
   expect((await since(second.snapshot)).pending).toEqual([])
 })
 
@@ -183,7 +186,7 @@ test("the feed never passes an open transaction", async () => {
     return found.length === 2 && found
   })
   expect(both && transactions(both.map(({ position }) => position))).toEqual([low, high])
-}, 30_000)
+}, 60_000)
 
 test("the feed is in order of positions, across epochs, and goes on after each", async () => {
   // Below what a new server begins with, and so below the fence.
@@ -200,7 +203,7 @@ test("the feed is in order of positions, across epochs, and goes on after each",
   expect(all.map(({ position }) => [position.epoch, position.transaction])).toEqual([[epoch - 1, 600n], [epoch, 99n], [epoch, 99n], [epoch, 500n]])
   for (const [i, { position }] of all.entries()) expect(await feed(position)).toEqual(all.slice(i + 1))
   expect(await feed(undefined, ["product", "order"])).toHaveLength(5)
-}, 30_000)
+}, 60_000)
 
 test("a listener who begins at the end misses nothing that commits from then on", async () => {
   const slow = await session()
@@ -216,24 +219,24 @@ test("a listener who begins at the end misses nothing that commits from then on"
     return [open, before, next].every((transaction) => found.includes(transaction))
   })
   expect([open, before, next].map((transaction) => shows(snapshot, transaction))).toEqual([false, true, false])
-}, 30_000)
+}, 60_000)
 
 test("the lag counts what the checkpoints do not show, and the age of the oldest", async () => {
   const slow = await session()
   await slow.query("begin")
-  await record(slow, { partition: 7, age: "40 s" })
+  await record(slow, { partition: 7, age: "40 min" })
   await record(pool, { partition: 7 })
   const { snapshot } = await since(start)
-  await record(pool, { partition: 7, age: "20 s" })
-  await record(pool, { partition: 8, age: "90 s" })
+  await record(pool, { partition: 7, age: "20 min" })
+  await record(pool, { partition: 8, age: "90 min" })
   await record(pool, { partition: 9 })
   await slow.query("commit")
   const of = (...partitions: number[]) => run(outbox.lag(partitions.map((partition) => ({ partition, snapshot }))))
   const seven = await of(7)
   expect(seven.events).toBe(2)
-  expect(Math.floor(seven.seconds)).toBe(40)
+  expect(Math.floor(seven.seconds / 60)).toBe(40)
   expect((await of(7, 8)).events).toBe(3)
-  expect(Math.floor((await of(7, 8)).seconds)).toBe(90)
+  expect(Math.floor((await of(7, 8)).seconds / 60)).toBe(90)
   expect(await of(11)).toEqual({ events: 0, seconds: 0 })
   expect(await of()).toEqual({ events: 0, seconds: 0 })
 })

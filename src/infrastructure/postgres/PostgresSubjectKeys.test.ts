@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto"
 import { Context, Effect, Layer, ManagedRuntime } from "effect"
 import { expect, inject, test } from "vitest"
 import { eventually } from "../../../test/support/eventually.ts"
+import { patient } from "../../../test/support/patient.ts"
 import { afterwards, behindProxy, failing, freshDatabase, keptLog, run } from "../../../test/support/services.ts"
 import { Log } from "../../domain/observe/Log.ts"
 import { SubjectKeys } from "../../domain/secrets/SubjectKeys.ts"
@@ -87,12 +88,12 @@ test("a key that is made while it is destroyed is not left behind", async () => 
 })
 
 test("who makes a key waits for a destruction that is under way, and then has none", async () => {
-  const database = await freshDatabase(), { keys } = await open(database.url), person = randomUUID()
+  const database = await freshDatabase(), { keys } = await open(patient(database.url)), person = randomUUID()
   const other = await database.connect()
   await other.query("begin")
   await other.query("select destroy_subject_key($1)", [person])
   const making = run(keys.make(person))
-  await eventually(async () => (await database.query(WAITING)).length === 1)
+  await eventually(async () => (await database.query(WAITING)).length === 1, { within: 10_000 })
   await other.query("commit")
   expect(await making).toBeNull()
 })
@@ -139,12 +140,12 @@ test("keys are kept for a while, so that an unreachable database is not missed a
 })
 
 test("a key that was asked for before another went, and came after it, is handed out and not kept", async () => {
-  const database = await freshDatabase(), { keys } = await open(database.url), person = randomUUID()
+  const database = await freshDatabase(), { keys } = await open(patient(database.url)), person = randomUUID()
   const other = await database.connect()
   await other.query("begin")
   await other.query("select pg_advisory_xact_lock(hashtextextended('subject ' || $1::text, 0))", [person])
   const making = run(keys.make(person))
-  await eventually(async () => (await database.query(WAITING)).length === 1)
+  await eventually(async () => (await database.query(WAITING)).length === 1, { within: 10_000 })
   await run(keys.discard(person))
   await other.query("commit")
   expect(await making).not.toBeNull()

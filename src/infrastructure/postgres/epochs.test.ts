@@ -81,8 +81,12 @@ test("its number is more than every number in the table and in the cache's check
   expect(await tags.mark(5, null, formatCheckpoint({ is: "purge", epoch: cached, mark: "0".repeat(16), pieces: 0 }))).toBe(true)
   // No clock is so far ahead: somebody wrote it, and must not use the numbers up.
   expect(await tags.mark(6, null, formatCheckpoint({ is: "purge", epoch: 0xffff_ffff_ffff, mark: "0".repeat(16), pieces: 0 }))).toBe(true)
-  const copy = await restored(from)
-  await openServices({ database: copy.url, redis: redis.url })
+  const copy = await eventually(async () => {
+    const copy = await restored(from), services = await openServices({ database: copy.url, redis: redis.url })
+    // A machine that stalls for as long as the cache is asked is told of, and is another matter.
+    expect(said(services, "The number of the new life is the clock's alone")).toBe(0)
+    return copy
+  }, { within: 20_000 })
   expect((await epochsIn(copy)).at(-1)).toBe(cached + 1)
 
   const ahead = await restored(from), known = Date.now() + hour
@@ -102,7 +106,7 @@ test("nor is it less than the process has seen, of a database that this one know
 
 test("with the cache away the clock has to do, and that is said", async () => {
   const copy = await restored(await original())
-  const services = await openServices({ database: copy.url, redis: NOBODY })
+  const services = await openServices({ database: copy.url, redis: NOBODY, trusting: false })
   const [, epoch] = await epochsIn(copy)
   expect(Math.abs(epoch! - Date.now())).toBeLessThan(60_000)
   expect(services.lines).toContainEqual(expect.objectContaining({ message: "The number of the new life is the clock's alone: the cache could not be asked", fields: { epoch } }))
@@ -148,25 +152,33 @@ const epochNew = async (url: string, redis: string) => {
   const code = await holdfast(["epoch", "new"], { DATABASE_URL: url, REDIS_URL: redis }, { out: (text) => { out += text }, err: (text) => { err += text } })
   return { code, out, err }
 }
+// Of this database alone: those of others wait as well, and a table has the same number in every clone.
+const WAITS = "select from pg_locks where not granted and database = (select oid from pg_database where datname = current_database())"
 const waiting = (query: (text: string) => Promise<any[]>) => eventually(async () =>
-  (await query("select from pg_locks where not granted and relation = 'database_epochs'::regclass and mode = 'AccessExclusiveLock'")).length === 1, { within: 10_000 })
+  (await query(`${WAITS} and relation = 'database_epochs'::regclass and mode = 'AccessExclusiveLock'`)).length === 1, { within: 20_000 })
+const patient = (url: string, milliseconds: number) => {
+  const to = new URL(url)
+  to.searchParams.set("options", `-c lock_timeout=${milliseconds} -c timezone=UTC`)
+  return to.href
+}
 
 test("a life begun by hand waits for every statement that says the old epoch, and whatever comes meanwhile says the new one", async () => {
-  const database = await freshDatabase(), services = await openServices({ database: database.url })
+  // Who begins a life lets the others pass after so long; until then they wait.
+  const database = await freshDatabase(), services = await openServices({ database: patient(database.url, 30_000) })
   const { id, token: { epoch } } = await run(services.get(Commands).create(creating()))
   const early = await database.connect()
   await early.query("begin")
   expect(Number((await early.query("select max(epoch) as epoch from database_epochs")).rows[0].epoch)).toBe(epoch)
   let over = false
-  const begun = epochNew(database.url, NOBODY).finally(() => { over = true })
+  const begun = epochNew(patient(database.url, 6_000), NOBODY).finally(() => { over = true })
   await waiting(database.query)
   const late = run(services.get(Commands).change(renaming(id, "Torch")))
   // It has had to let the others pass once, and comes again.
-  await eventually(async () => (await database.query("select from pg_locks where not granted")).length === 0, { within: 10_000 })
+  await eventually(async () => (await database.query(WAITS)).length === 0, { within: 20_000 })
   await late
   await waiting(database.query)
   const later = run(services.get(Commands).change(renaming(id, "Lantern")))
-  await eventually(async () => (await database.query("select from pg_locks where not granted")).length >= 2, { within: 10_000 })
+  await eventually(async () => (await database.query(WAITS)).length >= 2, { within: 20_000 })
   expect(over).toBe(false)
   await early.query("commit")
   const { code, out } = await begun

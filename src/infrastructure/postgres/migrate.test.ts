@@ -110,7 +110,7 @@ test("a database that cannot be reached, or goes away, is said to be unavailable
   const other = await connect(target.href)
   await other.query("select pg_advisory_lock(hashtext('holdfast migrate'))")
   const waiting = run(url.href)
-  await eventually(async () => (await other.query("select from pg_locks where pid in (select pid from pg_stat_activity where datname = current_database()) and locktype = 'advisory' and not granted")).rowCount === 1)
+  await eventually(async () => (await other.query("select from pg_locks where pid in (select pid from pg_stat_activity where datname = current_database()) and locktype = 'advisory' and not granted")).rowCount === 1, { within: 20_000 })
   await proxy.cut()
   expect(await waiting).toMatchObject({ failure: { _tag: "DatabaseUnavailable" } })
   expect(await run(url.href)).toMatchObject({ failure: { _tag: "DatabaseUnavailable" } })
