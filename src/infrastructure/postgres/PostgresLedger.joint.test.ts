@@ -146,10 +146,14 @@ test("a customer who is only changed while an order waits for them gets it", asy
 
 test("an erasure waits for the orders that hold its person, and orders do not wait for each other for that", async () => {
   const { person, products: [a, b] } = await shop(2)
-  let finish = () => {}
-  const pause = new Promise<void>((resolve) => void (finish = resolve))
-  const open = run(opened.ledger.alone([], Effect.tap(opened.ledger.commit(placing(person.id, [a!])), Effect.promise(() => pause))))
-  await eventually(async () => (await query("select from pg_stat_activity where datname = current_database() and state = 'idle in transaction'")).length === 1, { within: 20_000 })
+  let hold = () => {}, finish = () => {}
+  // Its transaction is open, and its statement done.
+  const holds = new Promise<void>((resolve) => void (hold = resolve)), pause = new Promise<void>((resolve) => void (finish = resolve))
+  const open = run(opened.ledger.alone([], Effect.tap(opened.ledger.commit(placing(person.id, [a!])), Effect.promise(() => {
+    hold()
+    return pause
+  }))))
+  await Promise.race([holds, open])
   expect(await commit(placing(person.id, [b!]))).not.toBeNull()
   const erasure = commit(erasing(person))
   await somebodyWaits()
