@@ -68,6 +68,10 @@ test("whom a new life of the database has back is erased again, without a start"
   await database.query("insert into customers select * from jsonb_populate_record(null::customers, $1::jsonb)", [row])
   await database.query("select begin_epoch(0, true)")
   await eventually(async () => expect(await database.query("select id from customers where deleted_at is not null and certificate is not null")).toEqual([{ id }]), { within: 20_000 })
+  // The work goes on behind that.
+  const other = await register(services)
+  await run(services.get(Commands).change({ ...request("EraseCustomer", {}), id: other }))
+  await eventually(async () => expect(await unfinished(database)).toEqual([]), { within: 20_000 })
 })
 
 test("an erasure whose request may still be at work is left to it", async () => {

@@ -223,7 +223,7 @@ describe("what the cache would have said", () => {
   })
 
   test("is not known while it is away", async () => {
-    const redis = await freshRedis(), one = await open({ redis: redis.url }), id = await one.create()
+    const redis = await freshRedis(), one = await open({ redis: redis.url, shortestDeadlineMilliseconds: 50 }), id = await one.create()
     await redis.freeze()
     for (let n = 0; n < 3; n++) expect(await one.read(id)).toMatchObject({ entry: { version: 1 }, source: SHADOW })
     expect(await counted(one, 3)).toEqual({ notCompared: 3 })
