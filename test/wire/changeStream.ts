@@ -5,9 +5,8 @@ export type Change = { readonly id: string; readonly event: string; readonly dat
 type Line = { readonly comment: string } | { readonly change: Change };
 
 /** The lines of an event stream, as the WHATWG rules read them. */
-async function* parse(body: ReadableStream<Uint8Array>): AsyncGenerator<Line, void> {
+async function* parse(reader: ReadableStreamDefaultReader<Uint8Array>): AsyncGenerator<Line, void> {
   const decoder = new TextDecoder("utf-8", { fatal: true });
-  const reader = body.getReader();
   let rest = "";
   let fields: Record<string, string> = {};
   for (;;) {
@@ -39,7 +38,8 @@ export const listen = async (query = "", headers: Record<string, string> = {}) =
     signal: stop.signal,
   });
   expect(response.status).toBe(200);
-  const lines = parse(response.body!);
+  // Taken at once: of a response that nobody holds any more, the garbage collector ends a body that nobody reads yet.
+  const lines = parse(response.body!.getReader());
   const line = async (): Promise<Line> => {
     const { done, value } = await lines.next();
     if (done) throw new Error("the stream ended");
